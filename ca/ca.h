@@ -1,0 +1,103 @@
+/* The certificate authority: root and issuing intermediate, CSR vetting, leaf issuing.
+ *
+ * First start makes both keys (0600 in <state_dir>/keys/) and certificates; later starts load and check them. Leaves are signed by the
+ * intermediate only, through ca/signer.h. Names in a CSR are compared with the identifiers the caller vetted: policy is not checked here.
+ * Thread: any after ca_open(). RFC 5280; RFC 2986 (CSR). */
+#ifndef CA_CA_H
+#define CA_CA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/store/store.h"
+#include "core/util/config.h"
+#include "core/util/err.h"
+#include "core/util/name.h"
+
+#define CA_CSR_MAX (32u * 1024u)
+#define CA_NAMES_MAX 100u
+#define CA_SERIAL_HEX_MAX 40u
+#define CA_ROOT_DAYS 7300
+#define CA_INTERMEDIATE_DAYS 3650
+#define CA_BACKDATE_S 60
+
+extern const struct store_module CA_STORE_MODULE;
+
+struct ca_profile {
+    const char *name;
+    const char *description;
+    int64_t lifetime_s;
+};
+/* Built in: default (90 days), month (30), short (6). NULL when unknown; name NULL or "" gives default. */
+const struct ca_profile *ca_profile_find(const char *name);
+
+struct ca;
+/* Opens or creates the CA. ERR_CONFIG/ERR_CRYPTO with a sentence when a key file is unreadable, has loose permissions, or does not match
+ * its certificate. Creation is atomic: a crash in the middle leaves either nothing or everything. */
+MUST_USE struct err ca_open(const char *state_dir, enum config_key_alg alg,
+                            const char *common_name_prefix, struct ca **out);
+void ca_close(struct ca *ca);
+const char *ca_root_pem(const struct ca *ca); /* one certificate, newline-terminated */
+const uint8_t *ca_root_der(const struct ca *ca, size_t *len);
+const char *ca_intermediate_pem(const struct ca *ca);
+/* Lower-case hex SHA-256 of the root certificate (DER). */
+const char *ca_root_fingerprint(const struct ca *ca);
+
+/* Why a CSR is refused; maps to ACME badCSR or badPublicKey. */
+struct ca_refusal {
+    bool is_bad_key;
+    char detail[300]; /* a sentence */
+};
+struct ca_csr; /* a vetted CSR: its public key */
+/* Parse and vet a DER CSR: exact DER without trailing bytes, self-signature, key type (EC P-256, P-384, P-521; RSA min_rsa_bits..4096 with odd
+ * public exponent >= 65537; Ed25519), weak keys (ROCA and tiny factors left to OpenSSL's EVP_PKEY_public_check), no CA:TRUE, no non-dns
+ * SAN, CN (if any) among the names, SAN set equal to idents (any order, case folded; a CSR with only a CN counts that). account_spki: DER
+ * SubjectPublicKeyInfo of the account key, which must differ (RFC 8555 §11.1). ERR_REJECTED fills refusal. */
+MUST_USE struct err ca_csr_vet(const uint8_t *der, size_t der_len, const struct ident *idents,
+                               size_t idents_n, unsigned min_rsa_bits, const uint8_t *account_spki,
+                               size_t account_spki_len, struct ca_csr **out,
+                               struct ca_refusal *refusal);
+void ca_csr_free(struct ca_csr *csr);
+void ca_csr_freep(struct ca_csr **csr);
+
+struct ca_leaf {
+    char serial[CA_SERIAL_HEX_MAX + 1]; /* lower-case hex */
+    int64_t not_before, not_after;      /* unix seconds */
+    uint8_t *der;
+    size_t der_len;
+    char *chain_pem; /* leaf, then intermediate; each newline-terminated (RFC 8555 §9.1) */
+};
+void ca_leaf_clear(struct ca_leaf *leaf);
+struct ca_leaf_request {
+    const struct ca_profile *profile;
+    const struct ident *idents; /* dns SANs */
+    size_t idents_n;
+    const struct ip_addr *ips; /* iPAddress SANs: our own HTTPS certificate only */
+    size_t ips_n;
+    int64_t
+        not_before; /* 0 = a minute back; else honoured when within [now - 1 h, now + lifetime) */
+    int64_t
+        not_after; /* 0 = notBefore + lifetime - 1 s; else honoured when after notBefore and not past that; never past the issuer's */
+};
+/* Sign a leaf for the CSR's key. Nothing is stored: the caller stores the row (ca_leaf_store) before it shows the certificate.
+ * ERR_REJECTED (refusal) for dates the profile does not allow. */
+MUST_USE struct err ca_issue(struct ca *ca, const struct ca_csr *csr,
+                             const struct ca_leaf_request *request, struct ca_leaf *out,
+                             struct ca_refusal *refusal);
+/* Write the certificate row; in the caller's write transaction. order_id/account_id may be "" for our own. */
+MUST_USE struct err ca_leaf_store(struct db *db, const struct ca_leaf *leaf,
+                                  const char *certificate_id, const char *account_id,
+                                  const char *order_id, const char *profile);
+/* The certificate `certificate_id`: its chain and owner. ERR_NOT_FOUND. *chain_pem owned by the caller; account_id: OBJECT_ID_LEN + 1. */
+MUST_USE struct err ca_chain_load(struct db *db, const char *certificate_id, char **chain_pem,
+                                  char *account_id);
+/* A fresh P-256 key and certificate for the daemon's own HTTPS: names (dns) and ips, profile default, SAN only. PEM texts owned by
+ * the caller; key_pem is wiped by the caller. Stores the certificate row itself before it returns. */
+MUST_USE struct err ca_issue_own(struct ca *ca, struct store *store, const struct ident *idents,
+                                 size_t idents_n, const struct ip_addr *ips, size_t ips_n,
+                                 char **cert_pem, char **key_pem, int64_t *not_after);
+/* How many certificates were issued, for status. */
+MUST_USE struct err ca_count(struct db *db, int64_t *total, int64_t *valid_now);
+
+#endif

@@ -1,0 +1,35 @@
+/* The DNS listeners: UDP threads (one per CPU and address, SO_REUSEPORT, recvmmsg) and TCP threads (epoll).
+ *
+ * Answers leave from the address that was asked (IP_PKTINFO / IPV6_RECVPKTINFO). TCP: 2-octet length framing, pipelining, at most
+ * DNS_TCP_CONNECTIONS_MAX connections, idle ones closed after DNS_TCP_IDLE_S, a partial message after DNS_TCP_PARTIAL_S. */
+#ifndef DNS_SERVER_H
+#define DNS_SERVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/util/err.h"
+#include "core/util/name.h"
+#include "dns/zone.h"
+
+#define DNS_TCP_CONNECTIONS_MAX 1024u
+#define DNS_TCP_IDLE_S 10u
+#define DNS_TCP_PARTIAL_S 5u
+#define DNS_UDP_BATCH 32u
+
+struct dns_server;
+struct dns_counters {
+    uint64_t udp_queries, udp_answers, tcp_queries, tcp_answers, dropped;
+};
+/* Bind all sockets, both protocols; nothing is answered yet. udp_threads / tcp_threads: 0 = one per CPU. ERR_BUSY names the address. */
+MUST_USE struct err dns_server_bind(struct zone_db *zones, const struct ip_endpoint *listen,
+                                    size_t listen_n, unsigned udp_threads, unsigned tcp_threads,
+                                    struct dns_server **out);
+MUST_USE struct err dns_server_start(struct dns_server *server);
+struct ip_endpoint dns_server_endpoint(const struct dns_server *server,
+                                       size_t i); /* the port picked for port 0 */
+void dns_server_counters(const struct dns_server *server, struct dns_counters *out);
+/* Stops the threads, closes, frees. NULL is fine. */
+void dns_server_free(struct dns_server *server);
+
+#endif
