@@ -101,7 +101,8 @@ MUST_USE struct err delegate_publish(struct delegate *delegate, const struct del
                                      struct delegate_refusal *refusal);
 
 struct delegate_registration {
-    char username[UUID_TEXT_LEN + 1];
+    char username[CLIENT_NAME_MAX +
+                  1];  /* a UUID; of a storage account the client's name or "open" */
     char password[64]; /* wiped by the caller */
     char subdomain[NAME_TEXT_MAX + 1];
     char fulldomain[NAME_TEXT_MAX + 1];

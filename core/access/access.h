@@ -1,8 +1,8 @@
 /* Clients and policy: who may act, for which identifiers, from which networks.
  *
- * Clients come from the configuration (read-only) and from the store (`client add`). The in-memory table is an immutable
- * snapshot behind a reference count, replaced by on-commit hooks; lookups take a short lock, never SQL. Secrets are
- * compared in constant time; 10 failures a minute from one address are answered ERR_LIMIT (HTTP 429) until the minute is over.
+ * Clients come from the configuration (read-only) and from the store (`client add`). The in-memory table holds immutable
+ * entries behind reference counts, linked and unlinked by on-commit hooks; lookups take a short lock, never SQL. Client
+ * names differ in more than case; "open" is taken by anonymous publishers. Secrets are compared in constant time; 10 failures a minute from one address are answered ERR_LIMIT (HTTP 429) until the minute is over.
  * Thread: any, unless said. Not checked here: that an identifier lies in a zone. */
 #ifndef CORE_ACCESS_ACCESS_H
 #define CORE_ACCESS_ACCESS_H
@@ -47,6 +47,10 @@ bool access_may_publish(struct access *access, const char *name, const char *bas
 /* Is `peer` in the client's networks (none configured: anywhere)? */
 bool access_network_ok(struct access *access, const char *name, const struct ip_addr *peer);
 bool access_exists(struct access *access, const char *name);
+/* The same inside a write transaction: a removal earlier in the same batch is seen, which the in-memory table shows only after the
+ * commit. Writer thread. */
+MUST_USE struct err access_exists_tx(struct access *access, struct db *db, const char *name,
+                                     bool *is_there);
 /* SHA-256 of the client's secret: an input of derived passwords. ERR_NOT_FOUND. */
 MUST_USE struct err access_secret_hash(struct access *access, const char *name, uint8_t out[32]);
 /* Is anonymous publishing on for this peer (open: true and peer in open_networks)? */
@@ -89,5 +93,7 @@ struct audit_row {
     const char *detail;
 };
 MUST_USE struct err audit_write(struct db *db, const struct audit_row *row);
+/* Keep only the newest `keep` rows of `event`: for events that peers can cause at will. */
+MUST_USE struct err audit_prune(struct db *db, const char *event, size_t keep, size_t *removed_n);
 
 #endif

@@ -62,6 +62,7 @@ struct config {
     size_t listen_https_n, listen_http_n, listen_dns_n;
     struct config_zone *zones;
     size_t zones_n;
+    bool zones_are_default; /* none configured: the one zone is home.arpa (RFC 8375) */
     char delegate_zone[NAME_TEXT_MAX + 1]; /* default acme.<first zone> */
     struct config_client *clients;
     size_t clients_n;

@@ -74,6 +74,13 @@ const char *err_name(enum err_code code)
     return "unknown";
 }
 
+const char *err_errno_text(int errno_value)
+{
+    /* Unlike strerror(), documented as safe in any thread (glibc 2.32). */
+    const char *text = strerrordesc_np(errno_value);
+    return text == NULL ? "unknown system error" : text;
+}
+
 const struct err_trace *err_trace(void)
 {
     return &newest;

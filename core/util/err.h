@@ -67,14 +67,28 @@ const struct err_trace *err_trace(void);
 /* Make `trace` this thread's newest trace and return its code: for results that cross threads. */
 struct err err_restore(const struct err_trace *trace);
 
+/* The text of an errno value, such as "No space left on device"; static, never NULL. */
+const char *err_errno_text(int errno_value);
+
 /* Say that a failure is deliberately dropped (clean-up on a path that already failed, best effort). */
 static inline void err_ignore(struct err e)
 {
     (void)e;
 }
 
-#define FAIL(code, ...) return err_set((code), __FILE__, __LINE__, __VA_ARGS__)
-#define FAIL_OSSL(what) return err_set_ossl(__FILE__, __LINE__, (what))
+/* FAIL() builds its result in place, so that compilers and analysers see that it is a failure. */
+#define FAIL(fail_code, ...)                                                                       \
+    do {                                                                                           \
+        const struct err fail_err_ = {(fail_code)};                                                \
+        (void)err_set(fail_err_.code, __FILE__, __LINE__, __VA_ARGS__);                            \
+        return fail_err_;                                                                          \
+    } while (0)
+#define FAIL_OSSL(what)                                                                            \
+    do {                                                                                           \
+        const struct err fail_err_ = {ERR_CRYPTO};                                                 \
+        (void)err_set_ossl(__FILE__, __LINE__, (what));                                            \
+        return fail_err_;                                                                          \
+    } while (0)
 #define TRY(expr)                                                                                  \
     do {                                                                                           \
         struct err try_err_ = (expr);                                                              \
@@ -86,14 +100,14 @@ static inline void err_ignore(struct err e)
 #define TRY_OSSL(expr)                                                                             \
     do {                                                                                           \
         if ((expr) != 1) {                                                                         \
-            return err_set_ossl(__FILE__, __LINE__, #expr);                                        \
+            FAIL_OSSL(#expr);                                                                      \
         }                                                                                          \
     } while (0)
 /* Allocation-like calls fail with NULL. */
 #define TRY_PTR(ptr)                                                                               \
     do {                                                                                           \
         if ((ptr) == NULL) {                                                                       \
-            return err_set(ERR_NOMEM, __FILE__, __LINE__, "%s: out of memory", #ptr);              \
+            FAIL(ERR_NOMEM, "%s: out of memory", #ptr);                                            \
         }                                                                                          \
     } while (0)
 

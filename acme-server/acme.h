@@ -1,0 +1,58 @@
+/* The ACME server (RFC 8555): what the daemon starts, routes and stops.
+ *
+ * Everything below /acme/ on HTTPS. Objects are in acme_store's tables; ids are 128-bit random. Slow validations run on a small pool and
+ * survive a restart (their rows are jobs with a lease). Thread: handlers on HTTP threads. */
+#ifndef ACME_SERVER_ACME_H
+#define ACME_SERVER_ACME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ca/ca.h"
+#include "core/http/http.h"
+#include "core/store/store.h"
+#include "core/util/config.h"
+#include "dns/delegate.h"
+#include "dns/resolve.h"
+
+#define ACME_ORDER_LIFETIME_S (7 * 86400) /* pending and ready orders */
+#define ACME_AUTHZ_PENDING_S (7 * 86400)
+#define ACME_DNS01_WAIT_S 15 /* processing without a value, then invalid */
+#define ACME_IDENTIFIERS_MAX 100u
+#define ACME_CONTACTS_MAX 10u
+#define ACME_KEEP_DECIDED_S (7 * 86400) /* invalid and expired objects are deleted after this */
+#define ACME_VALIDATORS 2u
+#define ACME_ACCOUNT_CACHE 1024u
+
+extern const struct store_module ACME_STORE_MODULE;
+
+struct acme;
+struct acme_options {
+    const struct config *cfg;
+    struct store *store;
+    struct access *access;
+    struct ca *ca;
+    struct zone_db *zones;
+    struct delegate *delegate;
+    uint16_t https_port; /* the bound one: for public_url's default authority */
+    const struct resolve_config *resolve;
+};
+MUST_USE struct err acme_new(const struct acme_options *options, struct acme **out);
+/* Resume jobs: tell delegate every pending digest, start the validators. */
+MUST_USE struct err acme_start(struct acme *acme);
+void acme_free(struct acme *acme);
+/* Append our routes. ERR_LIMIT when they do not fit. */
+MUST_USE struct err acme_routes(struct acme *acme, struct http_route *routes, size_t cap,
+                                size_t *n);
+/* For http_options.on_error on paths below /acme/: problem document, Link index, and a fresh nonce. */
+void acme_on_http_error(struct acme *acme, const struct http_req *req, int status,
+                        const char *detail, struct http_resp *resp);
+/* Expire and delete; bounded work per call. */
+MUST_USE struct err acme_maintain(struct acme *acme, size_t *changed_n);
+struct acme_counts {
+    int64_t accounts, orders_pending, orders_valid, authorizations_pending;
+};
+MUST_USE struct err acme_count(struct acme *acme, struct acme_counts *out);
+
+#endif

@@ -1,0 +1,467 @@
+/* Schema and reading. Moves are in acme_store_move.c. */
+#include "acme-server/acme_store.h"
+
+#include <string.h>
+
+#include "acme-server/acme.h"
+#include "core/util/clock.h"
+#include "core/util/mem.h"
+
+/* due_unix: when maintenance must look at the row next: its expiry while it is unfinished, later its deletion. */
+static const char *const STEPS[] = {
+    "CREATE TABLE acme_account ("
+    " id TEXT PRIMARY KEY,"
+    " thumbprint TEXT NOT NULL UNIQUE,"
+    " jwk TEXT NOT NULL,"
+    " status INTEGER NOT NULL,"
+    " contact TEXT NOT NULL,"
+    " terms_agreed INTEGER NOT NULL,"
+    " created_unix INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE acme_order ("
+    " id TEXT PRIMARY KEY,"
+    " account_id TEXT NOT NULL,"
+    " status INTEGER NOT NULL,"
+    " created_unix INTEGER NOT NULL,"
+    " expires_unix INTEGER NOT NULL,"
+    " due_unix INTEGER NOT NULL,"
+    " not_before INTEGER NOT NULL,"
+    " not_after INTEGER NOT NULL,"
+    " profile TEXT NOT NULL,"
+    " certificate_id TEXT NOT NULL DEFAULT '',"
+    " csr_hash BLOB,"
+    " error TEXT NOT NULL DEFAULT ''"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX acme_order_account ON acme_order (account_id);"
+    "CREATE INDEX acme_order_due ON acme_order (due_unix);"
+    "CREATE TABLE acme_authz ("
+    " id TEXT PRIMARY KEY,"
+    " account_id TEXT NOT NULL,"
+    " name TEXT NOT NULL,"
+    " is_wildcard INTEGER NOT NULL,"
+    " status INTEGER NOT NULL,"
+    " created_unix INTEGER NOT NULL,"
+    " expires_unix INTEGER NOT NULL,"
+    " due_unix INTEGER NOT NULL,"
+    " decided_unix INTEGER NOT NULL DEFAULT 0,"
+    " is_published INTEGER NOT NULL DEFAULT 0,"
+    " by_open INTEGER NOT NULL DEFAULT 0,"
+    " by_client TEXT,"
+    " by_registration TEXT"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX acme_authz_name ON acme_authz (account_id, name, is_wildcard);"
+    "CREATE INDEX acme_authz_due ON acme_authz (due_unix);"
+    "CREATE INDEX acme_authz_client ON acme_authz (by_client) WHERE by_client IS NOT NULL;"
+    "CREATE TABLE acme_order_name ("
+    " order_id TEXT NOT NULL REFERENCES acme_order (id) ON DELETE CASCADE,"
+    " seq INTEGER NOT NULL,"
+    " name TEXT NOT NULL,"
+    " is_wildcard INTEGER NOT NULL,"
+    " authz_id TEXT NOT NULL,"
+    " PRIMARY KEY (order_id, seq)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX acme_order_name_authz ON acme_order_name (authz_id);"
+    "CREATE TABLE acme_challenge ("
+    " id TEXT PRIMARY KEY,"
+    " authz_id TEXT NOT NULL REFERENCES acme_authz (id) ON DELETE CASCADE,"
+    " type TEXT NOT NULL,"
+    " status INTEGER NOT NULL,"
+    " token TEXT NOT NULL,"
+    " digest TEXT NOT NULL,"
+    " validated_unix INTEGER NOT NULL DEFAULT 0,"
+    " error TEXT NOT NULL DEFAULT '',"
+    " UNIQUE (authz_id, type)"
+    ") STRICT, WITHOUT ROWID;",
+};
+
+const struct store_module ACME_STORE_MODULE = {"acme", STEPS, ARRAY_N(STEPS)};
+
+void account_row_clear(struct account_row *row)
+{
+    mem_free(row->jwk);
+    mem_free(row->contact);
+    *row = (struct account_row){0};
+}
+
+void authz_row_clear(struct authz_row *row)
+{
+    mem_free(row->dns01.error);
+    *row = (struct authz_row){0};
+}
+
+void order_row_clear(struct order_row *row)
+{
+    mem_free(row->error);
+    mem_free(row->names);
+    *row = (struct order_row){0};
+}
+
+static char *col_strdup(struct db_stmt *q, int column)
+{
+    size_t len = 0;
+    const char *text = db_col_text(q, column, &len);
+
+    return mem_strndup(text, len);
+}
+
+static void col_ident(struct db_stmt *q, int name_column, int wildcard_column, struct ident *out)
+{
+    db_col_copy(q, name_column, out->base, sizeof(out->base));
+    out->is_wildcard = db_col_int(q, wildcard_column) != 0;
+}
+
+/* Columns is_published, by_open, by_client, by_registration from `first` on. */
+static void col_publisher(struct db_stmt *q, int first, bool *is_published,
+                          struct zone_publisher *by)
+{
+    *is_published = db_col_int(q, first) != 0;
+    by->is_open = db_col_int(q, first + 1) != 0;
+    db_col_copy(q, first + 2, by->client, sizeof(by->client));
+    db_col_copy(q, first + 3, by->registration, sizeof(by->registration));
+}
+
+static struct err account_row_read(struct db_stmt *q, struct account_row *out)
+{
+    struct account_row row = {0};
+
+    if (!db_step(q)) {
+        TRY(db_finish(q));
+        FAIL(ERR_NOT_FOUND, "no such account");
+    }
+    db_col_copy(q, 0, row.id, sizeof(row.id));
+    row.status = db_col_int(q, 1) == ACCOUNT_VALID ? ACCOUNT_VALID : ACCOUNT_DEACTIVATED;
+    row.terms_agreed = db_col_int(q, 2) != 0;
+    row.created_unix = db_col_int(q, 3);
+    row.jwk = col_strdup(q, 4);
+    row.contact = col_strdup(q, 5);
+    struct err e = db_finish(q);
+    if (e.code == ERR_OK && (row.jwk == NULL || row.contact == NULL)) {
+        e = err_set(ERR_NOMEM, __FILE__, __LINE__, "account row: out of memory");
+    }
+    if (e.code != ERR_OK) {
+        account_row_clear(&row);
+        return e;
+    }
+    *out = row;
+    return err_ok();
+}
+
+struct err acme_db_account_load(struct db *db, const char *id, struct account_row *out)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "SELECT id, status, terms_agreed, created_unix, jwk, contact"
+                                       " FROM acme_account WHERE id = ?1");
+
+    db_bind_text(q, 1, id);
+    return account_row_read(q, out);
+}
+
+struct err acme_db_account_find(struct db *db, const char *thumbprint, struct account_row *out)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "SELECT id, status, terms_agreed, created_unix, jwk, contact"
+                                       " FROM acme_account WHERE thumbprint = ?1");
+
+    db_bind_text(q, 1, thumbprint);
+    return account_row_read(q, out);
+}
+
+/* A stored number that is no state reads as the final, harmless one. */
+static enum order_st order_state(int64_t stored, int64_t expires_unix)
+{
+    bool is_past = expires_unix <= clock_unix_s();
+
+    switch (stored) {
+    case ORDER_PENDING:
+        return is_past ? ORDER_INVALID : ORDER_PENDING;
+    case ORDER_READY:
+        return is_past ? ORDER_INVALID : ORDER_READY;
+    case ORDER_VALID:
+        return ORDER_VALID;
+    default:
+        return ORDER_INVALID;
+    }
+}
+
+static enum authz_st authz_state(int64_t stored, int64_t expires_unix)
+{
+    bool is_past = expires_unix <= clock_unix_s();
+
+    switch (stored) {
+    case AUTHZ_PENDING:
+        return is_past ? AUTHZ_INVALID : AUTHZ_PENDING;
+    case AUTHZ_VALID:
+        return is_past ? AUTHZ_EXPIRED : AUTHZ_VALID;
+    case AUTHZ_DEACTIVATED:
+        return AUTHZ_DEACTIVATED;
+    case AUTHZ_EXPIRED:
+        return AUTHZ_EXPIRED;
+    default:
+        return AUTHZ_INVALID;
+    }
+}
+
+static enum challenge_st challenge_state(int64_t stored)
+{
+    switch (stored) {
+    case CHALLENGE_PENDING:
+        return CHALLENGE_PENDING;
+    case CHALLENGE_PROCESSING:
+        return CHALLENGE_PROCESSING;
+    case CHALLENGE_VALID:
+        return CHALLENGE_VALID;
+    default:
+        return CHALLENGE_INVALID;
+    }
+}
+
+static struct err order_names_load(struct db *db, const char *id, struct order_row *row)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "SELECT name, is_wildcard, authz_id FROM acme_order_name"
+                                       " WHERE order_id = ?1 ORDER BY seq");
+    size_t cap = 0;
+
+    db_bind_text(q, 1, id);
+    while (db_step(q)) {
+        if (row->names_n == cap) {
+            cap = cap == 0 ? 4 : cap * 2;
+            struct order_name *grown = mem_resize(row->names, cap * sizeof(*grown));
+            TRY_PTR(grown);
+            row->names = grown;
+        }
+        struct order_name *name = &row->names[row->names_n++];
+        *name = (struct order_name){0};
+        col_ident(q, 0, 1, &name->ident);
+        db_col_copy(q, 2, name->authz_id, sizeof(name->authz_id));
+    }
+    return db_finish(q);
+}
+
+static struct err order_read(struct db *db, const char *id, struct order_row *row)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(
+        db, "SELECT id, account_id, status, expires_unix, not_before, not_after, profile,"
+            " certificate_id, csr_hash, error FROM acme_order WHERE id = ?1");
+
+    db_bind_text(q, 1, id);
+    if (!db_step(q)) {
+        TRY(db_finish(q));
+        FAIL(ERR_NOT_FOUND, "no such order");
+    }
+    db_col_copy(q, 0, row->id, sizeof(row->id));
+    db_col_copy(q, 1, row->account_id, sizeof(row->account_id));
+    row->expires_unix = db_col_int(q, 3);
+    row->status = order_state(db_col_int(q, 2), row->expires_unix);
+    row->not_before = db_col_int(q, 4);
+    row->not_after = db_col_int(q, 5);
+    db_col_copy(q, 6, row->profile, sizeof(row->profile));
+    db_col_copy(q, 7, row->certificate_id, sizeof(row->certificate_id));
+    size_t hash_len = 0;
+    const void *hash = db_col_blob(q, 8, &hash_len);
+    if (hash != NULL && hash_len == sizeof(row->csr_hash)) {
+        memcpy(row->csr_hash, hash, sizeof(row->csr_hash));
+        row->has_csr = true;
+    }
+    row->error = col_strdup(q, 9);
+    TRY(db_finish(q));
+    TRY_PTR(row->error);
+    return order_names_load(db, id, row);
+}
+
+struct err acme_db_order_load(struct db *db, const char *id, struct order_row *out)
+{
+    struct order_row row = {0};
+    struct err e = order_read(db, id, &row);
+
+    if (e.code != ERR_OK) {
+        order_row_clear(&row);
+        return e;
+    }
+    *out = row;
+    return err_ok();
+}
+
+static struct err authz_row_read(struct db_stmt *q, struct authz_row *out)
+{
+    struct authz_row row = {0};
+
+    if (!db_step(q)) {
+        TRY(db_finish(q));
+        FAIL(ERR_NOT_FOUND, "no such authorization");
+    }
+    db_col_copy(q, 0, row.id, sizeof(row.id));
+    db_col_copy(q, 1, row.account_id, sizeof(row.account_id));
+    col_ident(q, 2, 3, &row.ident);
+    row.expires_unix = db_col_int(q, 5);
+    row.status = authz_state(db_col_int(q, 4), row.expires_unix);
+    db_col_copy(q, 6, row.dns01.id, sizeof(row.dns01.id));
+    memcpy(row.dns01.authz_id, row.id, sizeof(row.dns01.authz_id));
+    row.dns01.status = challenge_state(db_col_int(q, 7));
+    db_col_copy(q, 8, row.dns01.token, sizeof(row.dns01.token));
+    db_col_copy(q, 9, row.dns01.digest, sizeof(row.dns01.digest));
+    row.dns01.validated_unix = db_col_int(q, 10);
+    row.dns01.error = col_strdup(q, 11);
+    struct err e = db_finish(q);
+    if (e.code == ERR_OK && row.dns01.error == NULL) {
+        e = err_set(ERR_NOMEM, __FILE__, __LINE__, "authorization row: out of memory");
+    }
+    if (e.code != ERR_OK) {
+        authz_row_clear(&row);
+        return e;
+    }
+    *out = row;
+    return err_ok();
+}
+
+struct err acme_db_authz_load(struct db *db, const char *id, struct authz_row *out)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(
+        db, "SELECT a.id, a.account_id, a.name, a.is_wildcard, a.status, a.expires_unix,"
+            " c.id, c.status, c.token, c.digest, c.validated_unix, c.error"
+            " FROM acme_authz a JOIN acme_challenge c ON c.authz_id = a.id AND c.type = 'dns-01'"
+            " WHERE a.id = ?1");
+
+    db_bind_text(q, 1, id);
+    return authz_row_read(q, out);
+}
+
+struct err acme_db_challenge_load(struct db *db, const char *challenge_id, struct authz_row *out)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "SELECT a.id, a.account_id, a.name, a.is_wildcard, a.status, a.expires_unix,"
+                       " c.id, c.status, c.token, c.digest, c.validated_unix, c.error"
+                       " FROM acme_challenge c JOIN acme_authz a ON a.id = c.authz_id"
+                       " WHERE c.id = ?1");
+
+    db_bind_text(q, 1, challenge_id);
+    return authz_row_read(q, out);
+}
+
+struct err acme_db_order_proofs(struct db *db, const struct order_row *order,
+                                struct order_proof **out)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(
+        db,
+        "SELECT n.name, n.is_wildcard, n.authz_id, COALESCE(a.status, 2),"
+        " COALESCE(a.expires_unix, 0), a.is_published, a.by_open, a.by_client, a.by_registration"
+        " FROM acme_order_name n LEFT JOIN acme_authz a ON a.id = n.authz_id"
+        " WHERE n.order_id = ?1 ORDER BY n.seq");
+    AUTO(mem_freep) struct order_proof *proofs = mem_array(order->names_n, sizeof(*proofs));
+    size_t n = 0;
+
+    TRY_PTR(proofs);
+    db_bind_text(q, 1, order->id);
+    while (n < order->names_n && db_step(q)) {
+        struct order_proof *proof = &proofs[n++];
+        col_ident(q, 0, 1, &proof->ident);
+        db_col_copy(q, 2, proof->authz_id, sizeof(proof->authz_id));
+        proof->is_valid = authz_state(db_col_int(q, 3), db_col_int(q, 4)) == AUTHZ_VALID;
+        col_publisher(q, 5, &proof->is_published, &proof->by);
+    }
+    TRY(db_finish(q));
+    if (n != order->names_n) {
+        FAIL(ERR_DB, "order %s: %zu of %zu names found", order->id, n, order->names_n);
+    }
+    *out = MOVE(proofs);
+    return err_ok();
+}
+
+struct err acme_db_authz_reusable(struct db *db, const char *account_id, const struct ident *ident,
+                                  int64_t since_unix, struct authz_reusable *out)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(
+        db, "SELECT id, is_published, by_open, by_client, by_registration FROM acme_authz"
+            " WHERE account_id = ?1 AND name = ?2 AND is_wildcard = ?3 AND status = ?4"
+            " AND decided_unix > ?5 AND expires_unix > ?6 ORDER BY decided_unix DESC LIMIT 1");
+
+    db_bind_text(q, 1, account_id);
+    db_bind_text(q, 2, ident->base);
+    db_bind_int(q, 3, ident->is_wildcard ? 1 : 0);
+    db_bind_int(q, 4, AUTHZ_VALID);
+    db_bind_int(q, 5, since_unix);
+    db_bind_int(q, 6, clock_unix_s());
+    if (!db_step(q)) {
+        TRY(db_finish(q));
+        FAIL(ERR_NOT_FOUND, "no authorization to reuse");
+    }
+    struct authz_reusable found = {0};
+    db_col_copy(q, 0, found.id, sizeof(found.id));
+    col_publisher(q, 1, &found.is_published, &found.by);
+    TRY(db_finish(q));
+    *out = found;
+    return err_ok();
+}
+
+struct err acme_db_orders_list(struct db *db, const char *account_id, const char *after, size_t max,
+                               char (*ids)[OBJECT_ID_LEN + 1], size_t *n)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "SELECT id FROM acme_order WHERE account_id = ?1 AND id > ?2"
+                       " AND status <> ?3 AND (status = ?4 OR expires_unix > ?5) ORDER BY id"
+                       " LIMIT ?6");
+
+    db_bind_text(q, 1, account_id);
+    db_bind_text(q, 2, after);
+    db_bind_int(q, 3, ORDER_INVALID);
+    db_bind_int(q, 4, ORDER_VALID);
+    db_bind_int(q, 5, clock_unix_s());
+    db_bind_int(q, 6, (int64_t)max);
+    *n = 0;
+    while (*n < max && db_step(q)) {
+        db_col_copy(q, 0, ids[*n], OBJECT_ID_LEN + 1);
+        *n += 1;
+    }
+    return db_finish(q);
+}
+
+struct err acme_db_count(struct db *db, struct acme_db_counts *out)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "SELECT (SELECT COUNT(*) FROM acme_account WHERE status = 0),"
+                       " (SELECT COUNT(*) FROM acme_order WHERE status < 3 AND expires_unix > ?1),"
+                       " (SELECT COUNT(*) FROM acme_order WHERE status = 3),"
+                       " (SELECT COUNT(*) FROM acme_authz WHERE status = 0 AND expires_unix > ?1)");
+
+    db_bind_int(q, 1, clock_unix_s());
+    struct acme_db_counts counts = {0};
+    if (db_step(q)) {
+        counts.accounts = db_col_int(q, 0);
+        counts.orders_pending = db_col_int(q, 1);
+        counts.orders_valid = db_col_int(q, 2);
+        counts.authz_pending = db_col_int(q, 3);
+    }
+    TRY(db_finish(q));
+    *out = counts;
+    return err_ok();
+}
+
+struct err acme_db_waiting(struct db *db,
+                           struct err (*fn)(void *ctx, const struct waiting_row *row), void *ctx)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(
+        db, "SELECT c.id, a.id, a.name, a.is_wildcard, c.digest, a.expires_unix, c.status"
+            " FROM acme_challenge c JOIN acme_authz a ON a.id = c.authz_id"
+            " WHERE c.status IN (0, 1) AND a.status = 0 AND a.expires_unix > ?1");
+
+    db_bind_int(q, 1, clock_unix_s());
+    while (db_step(q)) {
+        struct waiting_row row = {0};
+        db_col_copy(q, 0, row.challenge_id, sizeof(row.challenge_id));
+        db_col_copy(q, 1, row.authz_id, sizeof(row.authz_id));
+        col_ident(q, 2, 3, &row.ident);
+        db_col_copy(q, 4, row.digest, sizeof(row.digest));
+        row.expires_unix = db_col_int(q, 5);
+        row.is_processing = db_col_int(q, 6) == CHALLENGE_PROCESSING;
+        TRY(fn(ctx, &row));
+    }
+    return db_finish(q);
+}

@@ -1,0 +1,33 @@
+/* The daemon: owns every long-lived object, starts them in order, stops them backwards.
+ *
+ * Thread: main only. */
+#ifndef BAILIWICK_APP_H
+#define BAILIWICK_APP_H
+
+#include "core/access/access.h"
+#include "core/store/store.h"
+#include "core/util/config.h"
+#include "core/util/err.h"
+#include "dns/delegate.h"
+#include "dns/zone.h"
+
+/* Run until SIGTERM or SIGINT. ERR_BUSY: another process holds the state directory or an address; ERR_CONFIG; ERR_IO. SIGHUP reads
+ * the tls: files again. */
+MUST_USE struct err app_run(const struct config *cfg);
+
+/* Create state directory, database, CA and our own certificate without serving. Nothing is changed where they exist. */
+MUST_USE struct err app_init(const struct config *cfg);
+
+/* The store of a daemon that does not run, under the state directory's lock: for `bailiwick client`. ERR_BUSY when it runs. */
+struct app_offline {
+    const struct config *cfg;
+    int lock_fd;
+    struct store *store;
+    struct access *access;
+    struct zone_db *zones;
+    struct delegate *delegate;
+};
+MUST_USE struct err app_offline_open(const struct config *cfg, struct app_offline **out);
+void app_offline_close(struct app_offline *offline);
+
+#endif

@@ -1,0 +1,125 @@
+/* Rows of issued certificates. The issuer's PEM is kept once; a chain is joined when it is asked for. */
+#include "ca/ca.h"
+
+#include <string.h>
+
+#include "ca/chain.h"
+
+#include "core/util/clock.h"
+#include "core/util/mem.h"
+#include "core/util/token.h"
+
+#define PEM_END "-----END CERTIFICATE-----\n"
+
+static const char *const STEPS[] = {
+    "CREATE TABLE issuer ("
+    " id INTEGER PRIMARY KEY,"
+    " fingerprint TEXT NOT NULL UNIQUE,"
+    " pem TEXT NOT NULL) STRICT;"
+    "CREATE TABLE certificate ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " serial TEXT NOT NULL UNIQUE,"
+    " account_id TEXT NOT NULL,"
+    " order_id TEXT NOT NULL,"
+    " profile TEXT NOT NULL,"
+    " not_before INTEGER NOT NULL,"
+    " not_after INTEGER NOT NULL,"
+    " issuer INTEGER NOT NULL REFERENCES issuer(id),"
+    " der BLOB NOT NULL,"
+    " created INTEGER NOT NULL) STRICT;",
+};
+
+const struct store_module CA_STORE_MODULE = {"ca", STEPS, ARRAY_N(STEPS)};
+
+/* The row of the issuer with this PEM (fingerprint: SHA-256 of the text); made on first use. */
+static struct err issuer_row(struct db *db, const char *pem, int64_t *id)
+{
+    uint8_t digest[SHA256_LEN];
+    char fingerprint[2 * SHA256_LEN + 1];
+
+    TRY(sha256(pem, strlen(pem), digest));
+    hex_encode(digest, sizeof(digest), fingerprint);
+    AUTO(db_stmt_release)
+    struct db_stmt *find = db_prepare(db, "SELECT id FROM issuer WHERE fingerprint = ?1");
+    db_bind_text(find, 1, fingerprint);
+    bool is_known = db_step(find);
+    if (is_known) {
+        *id = db_col_int(find, 0);
+    }
+    TRY(db_finish(find));
+    if (is_known) {
+        return err_ok();
+    }
+    AUTO(db_stmt_release)
+    struct db_stmt *add = db_prepare(db, "INSERT INTO issuer(fingerprint, pem) VALUES(?1, ?2)");
+    db_bind_text(add, 1, fingerprint);
+    db_bind_text(add, 2, pem);
+    TRY(db_run(add, NULL));
+    *id = db_last_rowid(db);
+    return err_ok();
+}
+
+struct err ca_leaf_store(struct db *db, const struct ca_leaf *leaf, const char *certificate_id,
+                         const char *account_id, const char *order_id, const char *profile)
+{
+    int64_t issuer = 0;
+    const char *leaf_end = strstr(leaf->chain_pem, PEM_END);
+
+    if (leaf_end == NULL) {
+        FAIL(ERR_INTERNAL, "a chain without a certificate");
+    }
+    TRY(issuer_row(db, leaf_end + strlen(PEM_END), &issuer));
+    AUTO(db_stmt_release)
+    struct db_stmt *add = db_prepare(
+        db, "INSERT INTO certificate(id, serial, account_id, order_id, profile, not_before,"
+            " not_after, issuer, der, created) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
+    db_bind_text(add, 1, certificate_id);
+    db_bind_text(add, 2, leaf->serial);
+    db_bind_text(add, 3, account_id);
+    db_bind_text(add, 4, order_id);
+    db_bind_text(add, 5, profile);
+    db_bind_int(add, 6, leaf->not_before);
+    db_bind_int(add, 7, leaf->not_after);
+    db_bind_int(add, 8, issuer);
+    db_bind_blob(add, 9, leaf->der, leaf->der_len);
+    db_bind_int(add, 10, clock_unix_s());
+    return db_run(add, NULL);
+}
+
+struct err ca_chain_load(struct db *db, const char *certificate_id, char **chain_pem,
+                         char *account_id)
+{
+    AUTO(mem_freep) char *chain = NULL;
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "SELECT c.der, i.pem, c.account_id FROM certificate c"
+                                       " JOIN issuer i ON i.id = c.issuer WHERE c.id = ?1");
+
+    db_bind_text(q, 1, certificate_id);
+    if (!db_step(q)) {
+        TRY(db_finish(q));
+        FAIL(ERR_NOT_FOUND, "no certificate has this id");
+    }
+    size_t der_len = 0;
+    const void *der = db_col_blob(q, 0, &der_len);
+    TRY(chain_join(der, der_len, db_col_text(q, 1, NULL), &chain));
+    db_col_copy(q, 2, account_id, OBJECT_ID_LEN + 1);
+    TRY(db_finish(q));
+    *chain_pem = MOVE(chain);
+    return err_ok();
+}
+
+struct err ca_count(struct db *db, int64_t *total, int64_t *valid_now)
+{
+    int64_t now = clock_unix_s();
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "SELECT count(*), count(*) FILTER (WHERE not_before <= ?1 AND"
+                       " not_after >= ?1) FROM certificate");
+
+    db_bind_int(q, 1, now);
+    if (db_step(q)) {
+        *total = db_col_int(q, 0);
+        *valid_now = db_col_int(q, 1);
+    }
+    return db_finish(q);
+}

@@ -1,0 +1,47 @@
+/* Certificates of all three levels: what goes in (struct cert_spec), signed through ca/signer.h, checked before use.
+ *
+ * Private to the ca library. Policy is not checked here. Any thread. RFC 5280 §4. */
+#ifndef CA_CERT_H
+#define CA_CERT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include "ca/signer.h"
+
+#include "core/util/buf.h"
+
+#define CERT_SERIAL_LEN 16u
+#define CERT_KEY_ID_LEN 20u
+#define CERT_PATHLEN_NONE (-1)
+
+struct cert_spec {
+    uint8_t serial[CERT_SERIAL_LEN];
+    const X509_NAME *issuer; /* NULL: self-signed, the subject */
+    const char *common_name; /* NULL: empty subject */
+    EVP_PKEY *pkey;          /* subject public key */
+    int64_t not_before, not_after;
+    bool is_ca;
+    int pathlen;                  /* CERT_PATHLEN_NONE or the constraint */
+    unsigned key_usage;           /* KU_* of openssl/x509v3.h, first octet only */
+    const GENERAL_NAMES *names;   /* subjectAltName and serverAuth; NULL: neither */
+    const uint8_t *issuer_key_id; /* CERT_KEY_ID_LEN; NULL: self-signed, the subject's */
+};
+
+/* 128 bits: 120 and more of them random, positive, first octet not zero, so always 16 octets (RFC 5280 §4.1.2.2). */
+MUST_USE struct err cert_serial(uint8_t out[CERT_SERIAL_LEN]);
+/* First 160 bits of SHA-256 of the public key's BIT STRING (RFC 7093 §2, method 1). */
+MUST_USE struct err cert_key_id(EVP_PKEY *pkey, uint8_t out[CERT_KEY_ID_LEN]);
+/* Build, sign, parse back, and verify the signature with issuer_key: a wrong signature (a fault, a bug) never leaves.
+ * *der owned by the caller (mem_free); *parsed too (X509_free), may be NULL. */
+MUST_USE struct err cert_make(const struct cert_spec *spec, struct signer *signer,
+                              enum signer_issuer issuer, EVP_PKEY *issuer_key, uint8_t **der,
+                              size_t *der_len, X509 **parsed);
+/* Append PEM (RFC 7468) with its newline. */
+void cert_pem(struct buf *out, const uint8_t *der, size_t len);
+
+#endif

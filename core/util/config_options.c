@@ -1,0 +1,368 @@
+/* The option table: one row per key, from which file, environment, defaults and reference are read. */
+#include "core/util/config_internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DAY_S 86400
+
+static const char *const KEY_ALGS[] = {"ecdsa-p256", "ecdsa-p384", "rsa-2048",
+                                       "rsa-3072",   "rsa-4096",   NULL};
+static const char *const LOG_LEVELS[] = {"error", "warn", "info", "debug", NULL};
+static const char *const LOG_FORMATS[] = {"text", "json", NULL};
+
+#define AT(member) .offset = offsetof(struct config, member)
+#define AT_LIST(member)                                                                            \
+    .offset = offsetof(struct config, member), .n_offset = offsetof(struct config, member##_n)
+#define AT_ZONE(member) .offset = offsetof(struct config_zone, member)
+#define AT_CLIENT(member) .offset = offsetof(struct config_client, member)
+#define AT_CLIENT_LIST(member)                                                                     \
+    .offset = offsetof(struct config_client, member),                                              \
+    .n_offset = offsetof(struct config_client, member##_n)
+#define ROW(key_, scope_, type_, preset_, ...)                                                     \
+    {                                                                                              \
+        .key = (key_), .scope = (scope_), .type = (type_), .preset = (preset_), __VA_ARGS__        \
+    }
+#define OPTION(key_, type_, preset_, ...) ROW(key_, SCOPE_CONFIG, type_, preset_, __VA_ARGS__)
+#define LATER(key_, scope_, type_, preset_, ...)                                                   \
+    ROW(key_, scope_, type_, preset_, .is_later = true, __VA_ARGS__)
+
+const struct config_option CONFIG_OPTIONS[] = {
+    OPTION("state_dir", TYPE_PATH, "/var/lib/bailiwick", AT(state_dir),
+           .sentence = "Directory of the database, the keys and the control socket; at most 90 "
+                       "characters."),
+    OPTION("hostname", TYPE_NAME, "", AT(hostname),
+           .shown = "the machine's host name; one without a dot is put below the first zone",
+           .sentence = "Name of this server: in its own certificate, in the directory URL and as "
+                       "the zones' name server."),
+    OPTION("addresses", TYPE_IPS, "", AT_LIST(addresses),
+           .shown = "the machine's addresses without loopback and link-local ones",
+           .sentence = "Addresses that `hostname` and the zones' NS resolve to; give those that "
+                       "clients reach, for example the published address of a container."),
+    OPTION("public_url", TYPE_URL, "", AT(public_url),
+           .shown = "`https://<hostname>`, with the port of the first HTTPS listener unless 443",
+           .sentence =
+               "Base of the URLs given to clients: https, a host, perhaps a port, no path."),
+    OPTION("listen.https", TYPE_ENDPOINTS, "0.0.0.0:443,[::]:443", AT_LIST(listen_https),
+           .default_port = 443,
+           .sentence = "Addresses for ACME, the doors and the admin API; at least one."),
+    OPTION("listen.http", TYPE_ENDPOINTS, "0.0.0.0:80,[::]:80", AT_LIST(listen_http),
+           .default_port = 80,
+           .sentence = "Addresses for the root certificate and other public files over plain HTTP; "
+                       "`[]` turns it off."),
+    OPTION("listen.dns", TYPE_ENDPOINTS, "0.0.0.0:53,[::]:53", AT_LIST(listen_dns),
+           .default_port = 53,
+           .sentence = "Addresses for DNS, UDP and TCP; answers leave from the address that was "
+                       "asked."),
+    OPTION("zones", TYPE_ZONES, "", AT_LIST(zones), .shown = "one zone, `home.arpa` (RFC 8375)",
+           .sentence = "DNS suffixes below which this server issues certificates and, unless "
+                       "`serve: false`, answers DNS. An entry may be just the name; `\".\"` means "
+                       "every name."),
+    ROW("zones.name", SCOPE_ZONE, TYPE_ZONE_NAME, "", AT_ZONE(name), .shown = "none: required",
+        .sentence = "The suffix, such as `svc.dev`."),
+    ROW("zones.ingress", SCOPE_ZONE, TYPE_IPS, "", AT_ZONE(ingress),
+        .n_offset = offsetof(struct config_zone, ingress_n),
+        .sentence = "Addresses that answer A and AAAA for every name of the zone without a record "
+                    "of its own: your reverse proxy."),
+    ROW("zones.serve", SCOPE_ZONE, TYPE_BOOL, "true", AT_ZONE(is_served),
+        .sentence = "With `false` other servers answer the zone; `bailiwick client cname NAME` "
+                    "prints the CNAME they need per name."),
+    LATER("zones.file", SCOPE_ZONE, TYPE_PATH, "",
+          .sentence = "RFC 1035 master file with further records."),
+    LATER("zones.transfer.allow", SCOPE_ZONE, TYPE_LIST, "",
+          .sentence = "Networks that may transfer the zone."),
+    LATER("zones.transfer.notify", SCOPE_ZONE, TYPE_LIST, "",
+          .sentence = "Servers told about changes."),
+    LATER("zones.transfer.key", SCOPE_ZONE, TYPE_TEXT, "", .sentence = "TSIG key of transfers."),
+    OPTION("delegate_zone", TYPE_NAME, "", AT(delegate_zone), .shown = "`acme.<first zone>`",
+           .sentence = "Zone in which challenge TXT values live; its names are not available to "
+                       "hosts. Required with `zones: [\".\"]`."),
+    OPTION("clients", TYPE_CLIENTS, "", AT_LIST(clients),
+           .sentence = "Parties that may publish challenge values. Those added with `bailiwick "
+                       "client add` are kept in the state directory instead."),
+    ROW("clients.name", SCOPE_CLIENT, TYPE_CLIENT_NAME, "", AT_CLIENT(name),
+        .shown = "none: required",
+        .sentence = "User name: letters, digits, `-`, `_` and `.`, at most 64."),
+    ROW("clients.secret", SCOPE_CLIENT, TYPE_SECRET, "", AT_CLIENT(secret),
+        .shown = "none: required, unless `secret_file`",
+        .sentence = "Letters and digits, at least 32, the length a multiple of 4."),
+    ROW("clients.secret_file", SCOPE_CLIENT, TYPE_SECRET_FILE, "", AT_CLIENT(secret),
+        .sentence = "File that holds the secret, instead of `secret`."),
+    ROW("clients.names", SCOPE_CLIENT, TYPE_PATTERNS, "", AT_CLIENT_LIST(names),
+        .shown = "none: required",
+        .sentence = "What the client may get: `x` is the name x only; `*.x` is every name below x "
+                    "and its wildcards, not x itself; `*` is everything."),
+    ROW("clients.networks", SCOPE_CLIENT, TYPE_NETS, "", AT_CLIENT_LIST(networks),
+        .shown = "anywhere", .sentence = "Networks that the client may come from."),
+    LATER("clients.preauthorized", SCOPE_CLIENT, TYPE_BOOL, "false",
+          .sentence = "Issue for the client's names without a challenge."),
+    LATER("clients.limits", SCOPE_CLIENT, TYPE_BOOL, "true",
+          .sentence = "Whether rate limits count for the client."),
+    OPTION("open", TYPE_BOOL, "false", AT(is_open),
+           .sentence = "Lab mode: `open_networks` publish without a credential, but only values of "
+                       "pending challenges."),
+    OPTION("open_networks", TYPE_NETS,
+           "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
+           AT_LIST(open_networks), .sentence = "Networks that `open` is for."),
+    OPTION("open_any_name", TYPE_BOOL, "false", AT(open_any_name),
+           .sentence = "Confirms that `open` together with `zones: [\".\"]` is meant: anybody in "
+                       "`open_networks` gets any name."),
+    OPTION("trusted_proxies", TYPE_NETS, "", AT_LIST(trusted_proxies),
+           .sentence = "Reverse proxies whose `X-Forwarded-For` counts as the peer's address."),
+    OPTION("resolvers", TYPE_ENDPOINTS, "", AT_LIST(resolvers), .default_port = 53,
+           .shown = "the system's (`/etc/resolv.conf`)",
+           .sentence = "DNS servers asked for names that this server does not serve."),
+    OPTION("tls.cert", TYPE_PATH, "", AT(tls_cert),
+           .shown = "our own certificate, renewed by itself",
+           .sentence = "PEM file with the HTTPS certificate chain; needs `tls.key`."),
+    OPTION("tls.key", TYPE_PATH, "", AT(tls_key), .shown = "our own key",
+           .sentence = "PEM file with the key of `tls.cert`."),
+    LATER("validation.http_port", SCOPE_CONFIG, TYPE_INT, "80",
+          .sentence = "Port of http-01 validation."),
+    LATER("validation.tls_port", SCOPE_CONFIG, TYPE_INT, "443",
+          .sentence = "Port of tls-alpn-01 validation."),
+    LATER("validation.allow", SCOPE_CONFIG, TYPE_LIST, "",
+          .sentence = "Networks otherwise refused as validation targets."),
+    OPTION("acme.terms_of_service", TYPE_URL, "", AT(terms_of_service),
+           .sentence = "URL of terms that new accounts must agree to."),
+    LATER("acme.external_account_required", SCOPE_CONFIG, TYPE_BOOL, "false",
+          .sentence = "Whether new accounts need an external account binding."),
+    OPTION("acme.authorization_reuse", TYPE_DURATION, "24h", AT(authorization_reuse_s), .min = 0,
+           .max = 90 * DAY_S,
+           .sentence = "How long a valid authorization serves further orders of the same account "
+                       "for the same identifier; 0 = never; at most 90d."),
+    OPTION("acme.retry_after", TYPE_DURATION, "1s", AT(retry_after_s), .min = 1, .max = 3600,
+           .sentence = "`Retry-After` while an order or authorization is processed; 1s to 1h."),
+    OPTION("acme.orders_per_page", TYPE_INT, "50", AT(orders_per_page), .min = 1, .max = 1000,
+           .sentence = "Orders in one page of an account's list; 1 to 1000."),
+    OPTION("acme.min_rsa_bits", TYPE_INT, "2048", AT(min_rsa_bits), .min = 2048, .max = 4096,
+           .sentence = "Smallest RSA key in a certificate request; 2048 to 4096."),
+    OPTION("acme.blocked_names", TYPE_NAMES, "", AT_LIST(blocked_names),
+           .sentence = "Names that nobody gets, nor any name below them."),
+    LATER("acme.caa", SCOPE_CONFIG, TYPE_TEXT, "report",
+          .sentence = "What a CAA record that excludes us does: report, enforce or off."),
+    LATER("acme.rate_limits", SCOPE_CONFIG, TYPE_MAP, "", .sentence = "Rate limits."),
+    LATER("profiles", SCOPE_CONFIG, TYPE_LIST, "",
+          .sentence = "Certificate profiles beside the built-in ones."),
+    LATER("dns.hmac_md5", SCOPE_CONFIG, TYPE_BOOL, "false",
+          .sentence = "Whether HMAC-MD5 TSIG keys are accepted."),
+    LATER("dns.rate_limit", SCOPE_CONFIG, TYPE_INT, "0",
+          .sentence = "Answers per second and network; 0 = no limit."),
+    LATER("dns.forward.networks", SCOPE_CONFIG, TYPE_LIST, "",
+          .sentence = "Networks whose other questions are forwarded."),
+    LATER("dns.forward.upstreams", SCOPE_CONFIG, TYPE_LIST, "",
+          .sentence = "Servers that they are forwarded to."),
+    LATER("dns.forward.routes", SCOPE_CONFIG, TYPE_MAP, "",
+          .sentence = "Other servers for single zones."),
+    OPTION("ca.key", TYPE_CHOICE, "ecdsa-p256", AT(ca_key), .choices = KEY_ALGS,
+           .sentence = "Key type of the root and the issuing certificate; read once, when `init` "
+                       "or the first start makes them."),
+    OPTION("log.level", TYPE_CHOICE, "info", AT(log_level), .choices = LOG_LEVELS,
+           .sentence = "Least important level that is written."),
+    OPTION("log.format", TYPE_CHOICE, "text", AT(log_format), .choices = LOG_FORMATS,
+           .sentence = "Form of the log lines on standard error."),
+};
+const size_t CONFIG_OPTIONS_N = sizeof(CONFIG_OPTIONS) / sizeof(CONFIG_OPTIONS[0]);
+_Static_assert(sizeof(CONFIG_OPTIONS) / sizeof(CONFIG_OPTIONS[0]) <= CONFIG_OPTIONS_MAX,
+               "raise CONFIG_OPTIONS_MAX");
+_Static_assert(sizeof(enum log_level) == sizeof(int) && sizeof(enum config_key_alg) == sizeof(int),
+               "TYPE_CHOICE stores an int");
+
+const struct config_option *config_option_find(const char *key)
+{
+    for (size_t i = 0; i < CONFIG_OPTIONS_N; i++) {
+        if (strcmp(CONFIG_OPTIONS[i].key, key) == 0) {
+            return &CONFIG_OPTIONS[i];
+        }
+    }
+    return NULL;
+}
+
+bool config_option_is_group(const char *key)
+{
+    size_t n = strlen(key);
+
+    for (size_t i = 0; i < CONFIG_OPTIONS_N; i++) {
+        if (strncmp(CONFIG_OPTIONS[i].key, key, n) == 0 && CONFIG_OPTIONS[i].key[n] == '.') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Edit distance with one row; both texts are at most CONFIG_ENV_NAME_MAX characters, longer ones are far away. */
+size_t config_distance(const char *a, const char *b)
+{
+    size_t row[CONFIG_ENV_NAME_MAX + 1];
+    size_t n = strlen(b);
+
+    if (n > CONFIG_ENV_NAME_MAX || strlen(a) > CONFIG_ENV_NAME_MAX) {
+        return CONFIG_ENV_NAME_MAX;
+    }
+    for (size_t j = 0; j <= n; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t best = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            best = row[j] + 1 < best ? row[j] + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+const char *config_option_nearest(const char *key)
+{
+    const char *best = NULL;
+    size_t best_distance = 3; /* two typing errors are still near */
+
+    for (size_t i = 0; i < CONFIG_OPTIONS_N; i++) {
+        size_t distance = config_distance(key, CONFIG_OPTIONS[i].key);
+        if (distance < best_distance && distance < strlen(key)) {
+            best = CONFIG_OPTIONS[i].key;
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+void config_env_name(const struct config_option *option, char out[CONFIG_ENV_NAME_MAX])
+{
+    (void)snprintf(out, CONFIG_ENV_NAME_MAX, CONFIG_ENV_PREFIX "%.*s", (int)CONFIG_KEY_MAX,
+                   option->key);
+    for (char *c = out; *c != '\0'; c++) {
+        *c = *c == '.' ? '_' : (char)toupper((unsigned char)*c);
+    }
+}
+
+static const char *type_text(const struct config_option *option)
+{
+    switch (option->type) {
+    case TYPE_TEXT:
+        return "text";
+    case TYPE_PATH:
+    case TYPE_SECRET_FILE:
+        return "path";
+    case TYPE_BOOL:
+        return "boolean";
+    case TYPE_INT:
+        return "number";
+    case TYPE_DURATION:
+        return "duration";
+    case TYPE_NAME:
+    case TYPE_ZONE_NAME:
+    case TYPE_CLIENT_NAME:
+        return "name";
+    case TYPE_SECRET:
+        return "secret";
+    case TYPE_URL:
+        return "URL";
+    case TYPE_CHOICE:
+        return "choice";
+    case TYPE_IPS:
+        return "list of addresses";
+    case TYPE_NETS:
+        return "list of networks";
+    case TYPE_ENDPOINTS:
+        return "list of address:port";
+    case TYPE_NAMES:
+        return "list of names";
+    case TYPE_PATTERNS:
+        return "list of name patterns";
+    case TYPE_ZONES:
+        return "list of zones";
+    case TYPE_CLIENTS:
+        return "list of clients";
+    case TYPE_LIST:
+        return "list";
+    case TYPE_MAP:
+        return "mapping";
+    }
+    return "";
+}
+
+static bool is_list(const struct config_option *option)
+{
+    switch (option->type) {
+    case TYPE_IPS:
+    case TYPE_NETS:
+    case TYPE_ENDPOINTS:
+    case TYPE_NAMES:
+    case TYPE_PATTERNS:
+    case TYPE_ZONES:
+    case TYPE_CLIENTS:
+    case TYPE_LIST:
+        return true;
+    case TYPE_TEXT:
+    case TYPE_PATH:
+    case TYPE_SECRET_FILE:
+    case TYPE_BOOL:
+    case TYPE_INT:
+    case TYPE_DURATION:
+    case TYPE_NAME:
+    case TYPE_ZONE_NAME:
+    case TYPE_CLIENT_NAME:
+    case TYPE_SECRET:
+    case TYPE_URL:
+    case TYPE_CHOICE:
+    case TYPE_MAP:
+        return false;
+    }
+    return false;
+}
+
+static void put_default(struct buf *out, const struct config_option *option)
+{
+    if (option->shown != NULL) {
+        buf_puts(out, option->shown);
+        return;
+    }
+    if (option->preset[0] == '\0') {
+        buf_puts(out, is_list(option) ? "`[]`" : option->type == TYPE_MAP ? "`{}`" : "empty");
+        return;
+    }
+    buf_putc(out, '`');
+    for (const char *c = option->preset; *c != '\0'; c++) {
+        buf_putc(out, *c);
+        if (*c == ',') {
+            buf_puts(out, "` `");
+        }
+    }
+    buf_putc(out, '`');
+}
+
+void config_reference(struct buf *out)
+{
+    buf_puts(out, "| key | type | default | environment | meaning |\n"
+                  "| --- | --- | --- | --- | --- |\n");
+    for (size_t i = 0; i < CONFIG_OPTIONS_N; i++) {
+        const struct config_option *option = &CONFIG_OPTIONS[i];
+        char env[CONFIG_ENV_NAME_MAX];
+        config_env_name(option, env);
+        buf_printf(out, "| `%s` | %s | ", option->key, type_text(option));
+        put_default(out, option);
+        if (option->scope == SCOPE_CONFIG) {
+            buf_printf(out, " | `%s` | ", env);
+        } else {
+            buf_printf(out, " | in `BAILIWICK_%s` | ",
+                       option->scope == SCOPE_ZONE ? "ZONES" : "CLIENTS");
+        }
+        buf_puts(out, option->sentence);
+        for (size_t c = 0; option->choices != NULL && option->choices[c] != NULL; c++) {
+            buf_printf(out, "%s`%s`", c == 0 ? " One of " : ", ", option->choices[c]);
+        }
+        if (option->choices != NULL) {
+            buf_putc(out, '.');
+        }
+        if (option->is_later) {
+            buf_puts(out, " Not supported by this version: only the default is accepted.");
+        }
+        buf_puts(out, " |\n");
+    }
+}

@@ -1,0 +1,165 @@
+/* Inside dns/delegate*.c only: expectations in memory, the change set that mirrors the store into the zone snapshot, and SQL. */
+#ifndef DNS_DELEGATE_INT_H
+#define DNS_DELEGATE_INT_H
+
+#include <pthread.h>
+
+#include "dns/delegate.h"
+
+#define DELEGATE_EXPECT_MAX 100000u
+#define DELEGATE_KEY_LEN 32u
+#define DELEGATE_AUDIT_KEEP 10000u   /* newest rows kept per event of this module */
+#define DELEGATE_REFUSED_PER_S 5u    /* audit rows for refusals; further ones are only logged */
+#define DELEGATE_MAINTAIN_BATCH 2000 /* rows per transaction */
+#define DELEGATE_ALLOWFROM_TEXT_MAX (DELEGATE_ALLOWFROM_MAX * 64u)
+#define DELEGATE_DETAIL_MAX 400u
+#define DELEGATE_OPEN_USER "open"
+#define DELEGATE_HASHED_LEN 54u /* "h-" and the base32 of a SHA-256 digest */
+
+struct expectations;
+
+struct delegate {
+    const struct config *cfg;
+    struct store *store;
+    struct access *access;
+    struct zone_db *zones;
+    uint8_t key[DELEGATE_KEY_LEN];
+    struct expectations *expected;
+    void (*on_value)(void *ctx, const char digest[TXT_VALUE_LEN + 1]);
+    void *on_value_ctx;
+    pthread_mutex_t refused_lock; /* leaf: the two below */
+    int64_t refused_second;
+    unsigned refused_n;
+};
+
+/* Fill the refusal and return ERR_REJECTED. */
+struct err delegate_refuse(struct delegate_refusal *refusal, enum delegate_reason reason,
+                           const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* snprintf() for sentences: what does not fit is cut. */
+void delegate_say(char *out, size_t cap, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* --- delegate_key.c --- */
+MUST_USE struct err delegate_key_load(const char *state_dir, uint8_t key[DELEGATE_KEY_LEN]);
+
+/* --- delegate_expect.c: thread: any, leaf lock --- */
+MUST_USE struct err expectations_new(struct expectations **out);
+void expectations_free(struct expectations *x);
+/* Is digest expected now? id (optional) receives its identifier. */
+bool expectations_find(struct expectations *x, const char *digest, struct ident *id);
+/* The base name whose delegate label is the hashed `label`, when it is expected now. */
+bool expectations_hashed(struct expectations *x, const char *label, char base[NAME_TEXT_MAX + 1]);
+size_t expectations_sweep(struct expectations *x);
+
+/* --- delegate_change.c: what a transaction changes in the zone snapshot, applied by its on-commit hook --- */
+struct change_set;
+MUST_USE struct err changes_new(struct delegate *d, struct change_set **out);
+void changes_free(struct change_set *set);
+void changes_freep(struct change_set **set);
+MUST_USE struct err changes_add(struct change_set *set, bool is_add, const char *owner,
+                                const struct zone_value *value);
+size_t changes_n(const struct change_set *set);
+/* Bump the serial and register the hook; nothing to do when the set is empty. *visible (optional, must live until the writer wakes
+ * the caller) receives the code of a failed snapshot change. Takes the set in every case. */
+MUST_USE struct err changes_commit(struct change_set **take_set, struct db *db,
+                                   enum err_code *visible);
+
+/* --- delegate_store.c: values --- */
+MUST_USE struct err values_load(struct db *db, int64_t now,
+                                struct err (*fn)(void *ctx, const char *owner, const char *base,
+                                                 const struct zone_value *value),
+                                void *ctx);
+MUST_USE struct err value_put(struct db *db, const char *owner, const char *base,
+                              const struct zone_value *value, int64_t now);
+MUST_USE struct err value_exists(struct db *db, const char *owner, const struct zone_value *value,
+                                 bool *is_there);
+MUST_USE struct err values_count(struct db *db, const char *owner, size_t *n);
+/* The following delete rows and note them in the set. */
+MUST_USE struct err values_drop_expired_at(struct db *db, const char *owner, int64_t now,
+                                           struct change_set *set);
+MUST_USE struct err values_drop_expired(struct db *db, int64_t now, struct change_set *set);
+/* owner NULL: at every name. client "": anonymous. */
+MUST_USE struct err values_drop(struct db *db, const char *owner, const char *txt,
+                                const char *client, struct change_set *set);
+MUST_USE struct err values_drop_client(struct db *db, const char *client, struct change_set *set);
+MUST_USE struct err values_shorten(struct db *db, const char *txt, int64_t expires);
+/* Long names: label "h-..." and what it stands for. */
+MUST_USE struct err hashed_put(struct db *db, const char *label, const char *name);
+MUST_USE struct err hashed_get(struct db *db, const char *label, char name[NAME_TEXT_MAX + 1]);
+MUST_USE struct err serial_init(struct db *db, uint32_t *out);
+MUST_USE struct err serial_bump(struct db *db, uint32_t *out);
+
+/* --- delegate_reg_store.c: registrations and bindings --- */
+struct registration {
+    char username[UUID_TEXT_LEN + 1];
+    char label[UUID_TEXT_LEN + 1];
+    uint8_t password_hash[SHA256_LEN];
+    char client[CLIENT_NAME_MAX + 1]; /* "": open mode */
+    char network[IP_TEXT_MAX + 5];    /* open mode: the /24 or /48 it was made from */
+    char allowfrom[DELEGATE_ALLOWFROM_TEXT_MAX + 1];
+};
+MUST_USE struct err registration_insert(struct db *db, const struct registration *reg, int64_t now);
+enum registration_key { BY_USERNAME, BY_LABEL };
+/* ERR_NOT_FOUND. */
+MUST_USE struct err registration_get(struct db *db, enum registration_key by, const char *text,
+                                     struct registration *out);
+/* Rows of this client, or (client "") of this network. */
+MUST_USE struct err registrations_count(struct db *db, const char *client, const char *network,
+                                        size_t *n);
+MUST_USE struct err registration_touch(struct db *db, const char *label, int64_t now);
+MUST_USE struct err registrations_drop_unused(struct db *db, int64_t before, size_t *n);
+MUST_USE struct err registrations_drop_client(struct db *db, const char *client);
+
+MUST_USE struct err binding_put(struct db *db, const char *name, const char *label,
+                                const char *client, int64_t now, bool *is_new);
+/* The client, other than `client`, to which name is bound: "" when none. */
+MUST_USE struct err binding_rival(struct db *db, const char *name, const char *client,
+                                  char rival[CLIENT_NAME_MAX + 1]);
+MUST_USE struct err bindings_each_name(struct db *db, const char *label,
+                                       struct err (*fn)(void *ctx, struct db *db, const char *name),
+                                       void *ctx);
+MUST_USE struct err bindings_drop(struct db *db, const char *name, size_t *n);
+MUST_USE struct err bindings_list(struct db *db, const char *client, struct delegate_binding **out,
+                                  size_t *out_n);
+/* Registrations of clients that published txt at owner; calls fn for each. */
+MUST_USE struct err value_registrations(struct db *db, const char *owner, const char *txt,
+                                        struct err (*fn)(void *ctx, struct db *db,
+                                                         const char *label, const char *client),
+                                        void *ctx);
+
+/* --- delegate_publish.c --- */
+/* Publish through a registration whose holder was authenticated: at its label, and late-bound or bound names. */
+MUST_USE struct err delegate_publish_registration(struct delegate *d,
+                                                  const struct registration *reg,
+                                                  const struct delegate_who *who, const char *value,
+                                                  struct delegate_refusal *refusal);
+/* After a refusal: one audit row (rate bounded) and one log line. Returns e. */
+struct err delegate_audit_refused(struct delegate *d, const struct delegate_who *who,
+                                  const char *object, const struct delegate_refusal *refusal,
+                                  struct err e);
+/* Client exists and peer is in its networks; or peer may publish anonymously. */
+MUST_USE struct err delegate_check_who(struct delegate *d, const struct delegate_who *who,
+                                       struct delegate_refusal *refusal);
+MUST_USE struct err delegate_check_txt(const char *value, struct delegate_refusal *refusal);
+
+/* --- delegate_target.c --- */
+enum target_kind { TARGET_DIGEST, TARGET_NAME, TARGET_LABEL };
+struct delegate_target {
+    enum target_kind kind;
+    char base[NAME_TEXT_MAX + 1];  /* TARGET_NAME */
+    char owner[NAME_TEXT_MAX + 1]; /* all but TARGET_DIGEST */
+    struct registration reg;       /* TARGET_LABEL */
+};
+/* Lower-case UUID text? */
+bool delegate_is_uuid(const char *text, size_t len);
+/* Strip "*." and a trailing dot, fold, check; the delegate zone's own names are refused. */
+MUST_USE struct err delegate_parse_base(const struct delegate *d, const char *text, size_t len,
+                                        char base[NAME_TEXT_MAX + 1],
+                                        struct delegate_refusal *refusal);
+MUST_USE struct err delegate_name_target(const struct delegate *d, const char *text, size_t len,
+                                         struct delegate_target *target,
+                                         struct delegate_refusal *refusal);
+/* fqdn in any of the forms of delegate_publish(). */
+MUST_USE struct err delegate_find_target(struct delegate *d, const char *fqdn,
+                                         struct delegate_target *target,
+                                         struct delegate_refusal *refusal);
+
+#endif

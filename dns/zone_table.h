@@ -1,0 +1,102 @@
+/* What the configuration says, ready for answering: zones, delegate zone, addresses; private to dns/. Immutable.
+ *
+ * A zone's name server is `hostname` when that lies in a served zone, else "ns.<zone>": either way a name that we answer with
+ * our own addresses, because ACME clients resolve the NS host and ask it on port 53.
+ * Thread: any. */
+#ifndef DNS_ZONE_TABLE_H
+#define DNS_ZONE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/util/config.h"
+#include "dns/zone_trie.h"
+
+#define NAME_LABELS_MAX 127u
+#define DNS_TYPE_A 1u
+#define DNS_TYPE_NS 2u
+#define DNS_TYPE_CNAME 5u
+#define DNS_TYPE_SOA 6u
+#define DNS_TYPE_TXT 16u
+#define DNS_TYPE_AAAA 28u
+#define DNS_TYPE_OPT 41u
+#define DNS_TYPE_IXFR 251u
+#define DNS_TYPE_AXFR 252u
+#define DNS_TYPE_ANY 255u
+#define DNS_CLASS_IN 1u
+
+enum label_kind { LABEL_LDH, LABEL_ACME, LABEL_STAR, LABEL_OTHER };
+
+/* A name taken apart. Only the first off_n entries of off are set. */
+struct dns_name {
+    uint8_t wire[NAME_WIRE_MAX]; /* lower case, root label included */
+    uint8_t len;
+    uint8_t labels_n;              /* without the root */
+    uint8_t off[NAME_LABELS_MAX];  /* of each label's length octet */
+    enum label_kind first;         /* LABEL_OTHER for the root */
+    bool is_rest_ldh, is_last_ldh; /* every label behind the first; the top-level one */
+};
+/* Reads an uncompressed name from p. Octets used, 0 when broken: too long, cut off, or compressed. */
+size_t dns_name_read(const uint8_t *p, size_t left, struct dns_name *out);
+
+struct zone_entry {
+    uint8_t wire[NAME_WIRE_MAX];
+    uint8_t len, labels_n;
+    bool is_served, is_delegate, is_any; /* is_any: zone "." */
+    bool is_ns_below;                    /* hostname ends in this zone's name ... */
+    uint8_t ns_head_len;                 /* ... behind this many octets */
+    uint32_t hash;
+    struct zone_rrs a, aaaa; /* ingress */
+};
+
+struct zone_table {
+    struct zone_entry *entries;
+    size_t entries_n;
+    uint16_t *slots; /* open addressing over hash; entry + 1, 0 = free */
+    uint32_t mask;
+    unsigned labels_max; /* of the deepest zone */
+    const struct zone_entry *delegate, *any;
+    uint64_t key[2];
+    uint32_t serial; /* of the zones other than the delegate zone */
+    uint8_t hostname[NAME_WIRE_MAX];
+    uint8_t hostname_len;
+    bool is_hostname_ns;
+    struct zone_rrs a, aaaa; /* our own */
+};
+
+MUST_USE struct err zone_table_new(const struct config *cfg, uint32_t serial,
+                                   struct zone_table **out);
+void zone_table_free(struct zone_table *table);
+void zone_table_freep(struct zone_table **table);
+
+struct zone_match {
+    const struct zone_entry *zone;
+    uint8_t apex; /* where the zone's apex starts in the name; for "." its top-level label */
+};
+/* The longest zone above or at the name. False: none, or one that others serve. */
+bool zone_find(const struct zone_table *table, const struct dns_name *name, struct zone_match *out);
+/* Is it the name server's name of the zone found? */
+bool zone_is_ns(const struct zone_table *table, const struct dns_name *name,
+                const struct zone_match *match);
+/* Does the zone found have an automatic CNAME at this name (_acme-challenge.<well-formed name>)? */
+bool zone_has_challenge(const struct dns_name *name, const struct zone_match *match);
+/* The CNAME's target; out: NAME_WIRE_MAX octets. Returns its length; *suffix: where the delegate zone starts in it. */
+size_t zone_challenge_target(const struct zone_table *table, const struct dns_name *name,
+                             uint8_t *out, size_t *suffix);
+
+struct zone_snapshot {
+    const struct zone_table *table;
+    struct trie_node *owners;
+    uint32_t serial; /* the delegate zone's */
+};
+static inline const struct zone_owner *zone_owner_find(const struct zone_snapshot *snap,
+                                                       const uint8_t *wire, size_t len)
+{
+    if (snap->owners == NULL) {
+        return NULL;
+    }
+    return trie_find(snap->owners, trie_hash(snap->table->key, wire, len), wire, len);
+}
+
+#endif

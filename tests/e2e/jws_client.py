@@ -1,0 +1,215 @@
+"""A small ACME client of our own that can also do everything wrong: every part of a JWS can be replaced."""
+import base64
+import hashlib
+import json
+
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.x509.oid import NameOID
+
+from appliance import SECRET
+
+CURVES = {"ES256": (ec.SECP256R1, "P-256", 32, hashes.SHA256), "ES384": (ec.SECP384R1, "P-384", 48, hashes.SHA384),
+          "ES512": (ec.SECP521R1, "P-521", 66, hashes.SHA512)}
+ERROR = "urn:ietf:params:acme:error:"
+
+
+def b64(data):
+    if isinstance(data, str):
+        data = data.encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def b64_int(number, length=None):
+    return b64(number.to_bytes(length or (number.bit_length() + 7) // 8, "big"))
+
+
+class Key:
+    """An account key: ES256, ES384, ES512, RS256 or EdDSA."""
+
+    def __init__(self, alg="ES256", bits=2048):
+        self.alg = alg
+        if alg in CURVES:
+            self.private = ec.generate_private_key(CURVES[alg][0]())
+        elif alg == "RS256":
+            self.private = rsa.generate_private_key(65537, bits)
+        else:
+            self.private = ed25519.Ed25519PrivateKey.generate()
+
+    def jwk(self):
+        if self.alg in CURVES:
+            numbers, (_, name, size, _) = self.private.public_key().public_numbers(), CURVES[self.alg]
+            return {"crv": name, "kty": "EC", "x": b64_int(numbers.x, size), "y": b64_int(numbers.y, size)}
+        if self.alg == "RS256":
+            numbers = self.private.public_key().public_numbers()
+            return {"e": b64_int(numbers.e), "kty": "RSA", "n": b64_int(numbers.n)}
+        raw = self.private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        return {"crv": "Ed25519", "kty": "OKP", "x": b64(raw)}
+
+    def thumbprint(self):
+        return b64(hashlib.sha256(json.dumps(self.jwk(), sort_keys=True, separators=(",", ":")).encode()).digest())
+
+    def sign(self, data):
+        if self.alg in CURVES:
+            _, _, size, digest = CURVES[self.alg]
+            r, s = decode_dss_signature(self.private.sign(data, ec.ECDSA(digest())))
+            return r.to_bytes(size, "big") + s.to_bytes(size, "big")
+        if self.alg == "RS256":
+            return self.private.sign(data, padding.PKCS1v15(), hashes.SHA256())
+        return self.private.sign(data)
+
+    def pem(self):
+        return self.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                          serialization.NoEncryption())
+
+
+def http_session(root_pem):
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = root_pem
+    return session
+
+
+def make_csr(names, key=None, common_name=None, extensions=(), digest=None):
+    """DER of a CSR for `names` with a fresh P-256 key unless one is given."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    subject = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical=critical)
+    return builder.sign(key, digest or hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def split_chain(pem):
+    return [x509.load_pem_x509_certificate((part + "-----END CERTIFICATE-----\n").encode())
+            for part in pem.split("-----END CERTIFICATE-----\n") if "BEGIN" in part]
+
+
+def names_of(certificate):
+    return sorted(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName))
+
+
+class Acme:
+    """One account against one directory. Every answer is a requests.Response, so that refusals can be judged."""
+
+    def __init__(self, app, alg="ES256", key=None, directory_path="/acme/directory"):
+        self.app = app
+        self.session = http_session(app.root_pem)
+        self.key = key or Key(alg)
+        self.kid = None
+        self.nonce = None
+        self.urls = self.session.get(app.url + directory_path, timeout=30).json()
+
+    def fresh_nonce(self):
+        reply = self.session.head(self.urls["newNonce"], timeout=30)
+        assert reply.status_code == 200, reply
+        return reply.headers["Replay-Nonce"]
+
+    def protected(self, url, **changes):
+        header = {"alg": self.key.alg, "nonce": self.nonce or self.fresh_nonce(), "url": url}
+        header.update({"kid": self.kid} if self.kid else {"jwk": self.key.jwk()})
+        header.update(changes)
+        self.nonce = None
+        return {name: value for name, value in header.items() if value is not None}
+
+    def envelope(self, url, payload, **changes):
+        """The JWS as a dictionary; payload None is POST-as-GET, bytes are taken as they are."""
+        text = b"" if payload is None else payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        protected, body = b64(json.dumps(self.protected(url, **changes))), b64(text)
+        return {"protected": protected, "payload": body, "signature": b64(self.key.sign(f"{protected}.{body}".encode()))}
+
+    def send(self, url, body, content_type="application/jose+json", accept=None):
+        """POST exactly `body` (a dictionary becomes JSON)."""
+        data = json.dumps(body) if isinstance(body, dict) else body
+        headers = {"Content-Type": content_type} if content_type else {}
+        if accept:
+            headers["Accept"] = accept
+        reply = self.session.post(url, data=data, headers=headers, timeout=60)
+        self.nonce = reply.headers.get("Replay-Nonce")
+        return reply
+
+    def post(self, url, payload=None, **changes):
+        return self.send(url, self.envelope(url, payload, **changes))
+
+    def register(self, **payload):
+        reply = self.post(self.urls["newAccount"], {"termsOfServiceAgreed": True, **payload})
+        assert reply.status_code in (200, 201), reply.text
+        self.kid = reply.headers["Location"]
+        return self
+
+    def new_order(self, *names, **more):
+        identifiers = [{"type": "dns", "value": name} for name in names]
+        return self.post(self.urls["newOrder"], {"identifiers": identifiers, **more})
+
+    def order(self, *names):
+        reply = self.new_order(*names)
+        assert reply.status_code == 201, reply.text
+        return reply.headers["Location"], reply.json()
+
+    def challenge_of(self, authorization_url):
+        authorization = self.post(authorization_url).json()
+        return authorization, next(one for one in authorization["challenges"] if one["type"] == "dns-01")
+
+    def digest(self, challenge):
+        authorization = f"{challenge['token']}.{self.key.thumbprint()}"
+        return b64(hashlib.sha256(authorization.encode()).digest())
+
+    def publish(self, authorization, challenge, user="lego", secret=None, **more):
+        reply = httpreq(self.app, "present", f"_acme-challenge.{authorization['identifier']['value']}.", self.digest(challenge),
+                        user, secret, session=self.session, **more)
+        return reply
+
+    def prove(self, order, **who):
+        """Publish every value, then ask for every challenge; each must be valid in the reply to its POST."""
+        for url in order["authorizations"]:
+            authorization, challenge = self.challenge_of(url)
+            if authorization["status"] == "valid":
+                continue
+            published = self.publish(authorization, challenge, **who)
+            assert published.status_code == 200, published.text
+            answer = self.post(challenge["url"], {})
+            assert answer.status_code == 200 and answer.json()["status"] == "valid", answer.text
+
+    def finalize(self, order, *names, csr=None):
+        names = names or [one["value"] for one in order["identifiers"]]
+        return self.post(order["finalize"], {"csr": b64(csr or make_csr(names))})
+
+    def issue(self, *names, **who):
+        """The whole path; returns the chain as PEM text."""
+        _, order = self.order(*names)
+        self.prove(order, **who)
+        done = self.finalize(order)
+        assert done.status_code == 200 and done.json()["status"] == "valid", done.text
+        certificate = self.post(done.json()["certificate"])
+        assert certificate.status_code == 200, certificate.text
+        assert names_of(split_chain(certificate.text)[0]) == sorted(names)
+        return certificate.text
+
+
+def httpreq(app, action, fqdn, value, user="lego", secret=None, session=None, **more):
+    """One request at the httpreq door with a client's credential (user None: without)."""
+    session = session or http_session(app.root_pem)
+    return session.post(f"{app.url}/httpreq/{action}", json={"fqdn": fqdn, "value": value}, timeout=60,
+                        auth=(user, secret or SECRET) if user else None, **more)
+
+
+def assert_problem(reply, status, kind, *words):
+    """Status, problem type, and a detail that is a sentence for a person (and holds `words`)."""
+    assert reply.status_code == status, f"{reply.status_code} instead of {status}: {reply.text[:500]}"
+    assert reply.headers["Content-Type"].split(";")[0] == "application/problem+json", reply.headers
+    problem = reply.json()
+    assert problem["type"] == ERROR + kind, problem
+    assert_sentence(problem["detail"])
+    for word in words:
+        assert word in problem["detail"], problem
+    return problem
+
+
+def assert_sentence(text):
+    assert len(text.split()) >= 3 and text[0] == text[0].upper(), f"not a sentence: {text!r}"
+    assert text.rstrip()[-1] in ".)?", f"not a sentence: {text!r}"

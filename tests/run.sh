@@ -1,0 +1,136 @@
+#!/bin/sh
+# Everything that is tested: builds with gcc and clang (warnings are errors), lint, unit tests and corpus replay under
+# AddressSanitizer + UndefinedBehaviorSanitizer and under ThreadSanitizer, then the end-to-end scenarios, each in network and
+# mount namespaces of its own, against the sanitizer builds. Wants Debian 12 and root (or sudo).
+set -eu
+
+usage()
+{
+    cat <<'END'
+usage: sh tests/run.sh [--clients]
+  --clients  also install the clients of tests/clients.lock (PyPI) into build/clients and run their scenarios;
+             fails where they cannot be had
+END
+}
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+clients=no
+for argument in "$@"; do
+    case $argument in
+    --clients) clients=yes ;;
+    --help | -h) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+    esac
+done
+
+. "$root/tests/install.sh"
+
+logs=$root/build/logs
+mkdir -p "$logs"
+failed=""
+python=/usr/bin/python3 # Debian's, which sees Debian's modules, whatever stands first in PATH
+jobs=$(nproc)
+asroot=""
+[ "$(id -u)" -eq 0 ] || asroot="sudo --preserve-env=BW_BINARY,BW_CLIENTS"
+
+# stage NAME FUNCTION: run it with its output in a log; on failure show the end of the log and go on.
+stage()
+{
+    stage_started=$(date +%s)
+    if (set -e; "$2") >"$logs/$1.log" 2>&1; then
+        bw_say "ok     $1 ($(($(date +%s) - stage_started)) s)"
+    else
+        bw_say "FAILED $1 ($(($(date +%s) - stage_started)) s); the end of $logs/$1.log:"
+        tail -n 60 "$logs/$1.log"
+        failed="$failed $1"
+    fi
+}
+
+# Functions run by stage() end at the first failing command by themselves (they are joined with &&).
+build_with()
+{
+    cmake --preset "$1" -S "$root" && cmake --build "$root/build/$1" -j "$jobs"
+}
+build_gcc() { build_with release; }
+build_clang() { build_with clang; }
+build_asan() { build_with asan; }
+build_tsan() { build_with tsan; }
+
+sources()
+{
+    find "$root"/core "$root"/ca "$root"/dns "$root"/acme-server "$root"/web "$root"/bailiwick "$root"/tests -name '*.[ch]' | sort
+}
+lint_format()
+{
+    # shellcheck disable=SC2046 # our file names have no blanks
+    clang-format --dry-run -Werror $(sources)
+}
+lint_tidy()
+{
+    run-clang-tidy -quiet -j "$jobs" -p "$root/build/clang" "^$root/(core|ca|dns|acme-server|web|bailiwick)/"
+}
+lint_scripts()
+{
+    sh -n "$root/image/quickstart.sh" && sh -n "$root/tests/run.sh" && sh -n "$root/tests/install.sh" && bash -n "$root/.ci/run" &&
+        "$python" -m compileall -q "$root/tests/e2e" "$root/tests/lint"
+}
+
+# ctest's and pytest's own words belong on the screen: stages with show().
+show()
+{
+    show_name=$1
+    shift
+    show_started=$(date +%s)
+    "$@" >"$logs/$show_name.log" 2>&1 && show_code=0 || show_code=$?
+    if [ "$show_code" -eq 0 ]; then
+        tail -n 12 "$logs/$show_name.log"
+        bw_say "ok     $show_name ($(($(date +%s) - show_started)) s)"
+    else
+        tail -n 200 "$logs/$show_name.log"
+        bw_say "FAILED $show_name with $show_code ($(($(date +%s) - show_started)) s); all of it: $logs/$show_name.log"
+        failed="$failed $show_name"
+    fi
+}
+
+install_clients()
+{
+    command -v apt-get >/dev/null 2>&1 # python3-venv came with the packages
+    [ -x "$root/build/clients/bin/python3" ] || "$python" -m venv "$root/build/clients"
+    "$root/build/clients/bin/pip" install --quiet --no-deps --requirement "$root/tests/clients.lock"
+    "$root/build/clients/bin/pip" check
+    "$root/build/clients/bin/traefik" version
+    "$root/build/clients/bin/certbot" --version
+    "$root/build/clients/bin/sewer" --version
+}
+
+bw_say "packages"
+# shellcheck disable=SC2086 # lists of words
+bw_install "$logs/packages.log" $BW_BUILD_PACKAGES $BW_DEMO_PACKAGES $BW_TEST_PACKAGES
+if [ $clients = yes ]; then
+    stage clients install_clients
+fi
+stage build-gcc build_gcc
+stage build-clang build_clang
+stage build-asan build_asan
+stage build-tsan build_tsan
+stage scripts lint_scripts
+stage format lint_format
+stage clang-tidy lint_tidy
+cd "$root"
+show unit-gcc ctest --test-dir build/release --output-on-failure -j "$jobs"
+show unit-asan ctest --test-dir build/asan --output-on-failure -j "$jobs"
+show unit-tsan setarch "$(uname -m)" -R ctest --test-dir build/tsan --output-on-failure -j "$jobs" -L unit
+
+select="not clients"
+[ $clients = yes ] && select="clients or not clients"
+cd "$root/tests/e2e"
+BW_BINARY=$root/build/tsan/bailiwick
+export BW_BINARY
+show e2e-tsan $asroot "$python" -m pytest -q -m concurrent
+BW_BINARY=$root/build/asan/bailiwick
+show e2e-asan $asroot "$python" -m pytest -q -n "$((jobs + 1))" --dist loadfile -m "$select" --durations=10
+
+if [ -n "$failed" ]; then
+    bw_fail "$(bw_say "failed:$failed")"
+fi
+bw_say "every part passed"

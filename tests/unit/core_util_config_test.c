@@ -1,0 +1,418 @@
+/* The file: positions and sentences of faults, then what good files become. */
+#include "core/util/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/util/mem.h"
+
+#define SECRET "aaaaBBBBccccDDDDeeeeFFFF00001111"
+#define PROBLEMS_MAX 65536u
+
+struct bad_case {
+    const char *text;
+    const char *line; /* a whole line of the problem list, or its beginning */
+};
+
+static const struct bad_case SYNTAX[] = {
+    {"open: fasle\n", "t.yaml:1:7: open: 'fasle' is not a boolean; write true or false"},
+    {"# x\n\nopen: yes\n", "t.yaml:3:7: open: 'yes' is not a boolean"},
+    {"open: [true]\n", "t.yaml:1:7: open: expects one value, not a list"},
+    {"open: {a: 1}\n", "t.yaml:1:7: open: expects one value, not a mapping"},
+    {"open:\n", "t.yaml:1:6: open: has no value"},
+    {"open: ~\n", "t.yaml:1:7: open: has no value"},
+    {"stat_dir: /x\n", "t.yaml:1:1: stat_dir: unknown key; did you mean state_dir?"},
+    {"acme:\n  retry_aftr: 1s\n",
+     "t.yaml:2:3: acme.retry_aftr: unknown key; did you mean acme.retry_after?"},
+    {"quite_else: 1\n", "t.yaml:1:1: quite_else: unknown key\n"},
+    {"zones.name: x\n", "t.yaml:1:1: zones.name: unknown key"},
+    {"acme.retry_after: 1s\n", "t.yaml:1:1: acme.retry_after: unknown key"},
+    {"zones: [{transfer.key: x}]\n", "t.yaml:1:10: zones.transfer.key: unknown key"},
+    {"zones: [{transfer.key: \"\"}]\n", "t.yaml:1:10: zones.transfer.key: unknown key"},
+    {"open: false\nopen: false\n", "t.yaml:2:1: open: the key is written twice"},
+    {"log: {level: info}\nlog: {level: info}\n", "t.yaml:2:1: log: the key is written twice"},
+    {"log: info\n", "t.yaml:1:6: log: expects a mapping of keys to values"},
+    {"- a\n", "t.yaml:1:1: expects a mapping of keys to values"},
+    {"just text\n", "t.yaml:1:1: expects a mapping of keys to values"},
+    {"[a]: 1\n", "t.yaml:1:1: expects one value here, not a list"},
+    {"hostname: &x ca.test\n", "t.yaml:1:11: anchors (&name) are not allowed"},
+    {"a: &x 1\nb: *x\n", "t.yaml:2:4: aliases (*name) are not allowed"},
+    {"open: !!bool true\n", "t.yaml:1:7: tags (!name) are not allowed"},
+    {"%YAML 1.1\n---\nopen: false\n", "t.yaml:1:1: directives (%NAME) are not allowed"},
+    {"open: false\n---\nopen: false\n", "t.yaml:2:1: only one document is allowed; remove '---'"},
+    {"open: false\n...\n", "t.yaml:2:1: only one document is allowed; remove '...'"},
+    {"listen:\n\thttps: []\n", "t.yaml:2:1: not YAML: "},
+    {"open: 'x\n", "t.yaml:2:1: not YAML: "},
+    {"open: \"\\x01\"\n", "t.yaml:1:7: open: a control character or line break"},
+    {"hostname: \xff\xfe\n", "t.yaml:1:11: not YAML: "},
+};
+
+static const struct bad_case VALUES[] = {
+    {"hostname: a_b.test\n", "t.yaml:1:11: hostname: 'a_b.test' is not a DNS name: only letters"},
+    {"hostname: x.test.\n",
+     "t.yaml:1:11: hostname: 'x.test.' is not a DNS name: the name ends with a dot"},
+    {"addresses: 10.0.0.1\n", "t.yaml:1:12: addresses: expects a list"},
+    {"addresses: [10.0.0.1, 10.0.0.256]\n",
+     "t.yaml:1:23: addresses: '10.0.0.256' is not an IPv4 or IPv6 address"},
+    {"addresses: [[10.0.0.1]]\n", "t.yaml:1:13: addresses: expects one value here, not a list"},
+    {"public_url: ftp://x\n", "t.yaml:1:13: public_url: 'ftp://x' is not a URL"},
+    {"public_url: http://ca.test\n", "t.yaml:1:13: public_url: 'http://ca.test' is not https://"},
+    {"public_url: https://ca.test/acme\n", "t.yaml:1:13: public_url: "},
+    {"public_url: https://u@ca.test\n", "t.yaml:1:13: public_url: "},
+    {"public_url: https://ca.test:0\n", "t.yaml:1:13: public_url: "},
+    {"public_url: https://ca.test:65536\n", "t.yaml:1:13: public_url: "},
+    {"public_url: 'https://ca.test:'\n", "t.yaml:1:13: public_url: "},
+    {"public_url: https://\n", "t.yaml:1:13: public_url: "},
+    {"public_url: 'https://a b'\n", "t.yaml:1:13: public_url: 'https://a b' holds a space"},
+    {"public_url: 'https://fd00::1'\n", "t.yaml:1:13: public_url: "},
+    {"listen: {dns: ['0.0.0.0:0']}\n", "t.yaml:1:16: listen.dns: '0.0.0.0:0': port 0"},
+    {"listen: {dns: ['0.0.0.0:99999']}\n", "t.yaml:1:16: listen.dns: port 99999 is above 65535"},
+    {"listen: {https: []}\n", "t.yaml:1:17: listen.https: at least one address is needed"},
+    {"listen: {https: ['[::1]:8080'], http: ['[::1]:8080']}\n",
+     "t.yaml:1:39: listen.http: [::1]:8080 is in listen.https as well"},
+    {"open_networks: [10.0.0.1/8]\n",
+     "t.yaml:1:17: open_networks: '10.0.0.1/8' has bits set behind its prefix"},
+    {"acme: {retry_after: 1x}\n", "t.yaml:1:21: acme.retry_after: '1x' is not a duration"},
+    {"acme: {retry_after: 0}\n", "t.yaml:1:21: acme.retry_after: '0' is out of range"},
+    {"acme: {retry_after: -1s}\n", "t.yaml:1:21: acme.retry_after: '-1s' is not a duration"},
+    {"acme: {authorization_reuse: 91d}\n",
+     "t.yaml:1:29: acme.authorization_reuse: '91d' is out of range"},
+    {"acme: {authorization_reuse: 99999999999d}\n",
+     "t.yaml:1:29: acme.authorization_reuse: '99999999999d' is not a duration"},
+    {"acme: {orders_per_page: 0}\n",
+     "t.yaml:1:25: acme.orders_per_page: '0' is not a whole number from 1 to 1000"},
+    {"acme: {min_rsa_bits: 1024}\n", "t.yaml:1:22: acme.min_rsa_bits: '1024' is not a whole"},
+    {"acme: {blocked_names: ['*.x']}\n", "t.yaml:1:24: acme.blocked_names: '*.x' is not a DNS"},
+    {"acme: {terms_of_service: terms}\n", "t.yaml:1:26: acme.terms_of_service: 'terms' is not a"},
+    {"ca: {key: rsa}\n", "t.yaml:1:11: ca.key: 'rsa' is not one of ecdsa-p256, ecdsa-p384, rsa-2"},
+    {"log: {level: INFO}\n", "t.yaml:1:14: log.level: 'INFO' is not one of error, warn, info, deb"},
+    {"tls: {cert: /x}\n", "t.yaml:1:13: tls.cert: tls.key is missing; set both or none"},
+    {"tls: {key: /x}\n", "t.yaml:1:12: tls.key: tls.cert is missing; set both or none"},
+    {"state_dir: ''\n", "t.yaml:1:12: state_dir: the path is empty"},
+};
+
+static const struct bad_case LATER[] = {
+    {"zones: [{name: a.test, file: /x}]\n",
+     "t.yaml:1:30: zones.file: a value is not supported by this version; leave it out"},
+    {"zones: [{name: a.test, transfer: {allow: [10.0.0.0/8]}}]\n",
+     "t.yaml:1:42: zones.transfer.allow: a value is not supported by this version"},
+    {"acme: {caa: enforce}\n",
+     "t.yaml:1:13: acme.caa: 'enforce' is not supported by this version; write report"},
+    {"acme: {external_account_required: true}\n", "t.yaml:1:35: acme.external_account_required: "},
+    {"acme: {rate_limits: {a: 1}}\n", "t.yaml:1:21: acme.rate_limits: a value is not supported"},
+    {"acme: {rate_limits: []}\n", "t.yaml:1:21: acme.rate_limits: expects a mapping"},
+    {"profiles: [{name: x}]\n", "t.yaml:1:11: profiles: a value is not supported"},
+    {"validation: {http_port: 8080}\n", "t.yaml:1:25: validation.http_port: '8080' is not supp"},
+    {"dns: {hmac_md5: true}\n", "t.yaml:1:17: dns.hmac_md5: 'true' is not supported"},
+    {"dns: {forward: {upstreams: [1.1.1.1]}}\n", "t.yaml:1:28: dns.forward.upstreams: a value is"},
+    {"dns: {forward: {routes: {a: b}}}\n", "t.yaml:1:25: dns.forward.routes: a value is not sup"},
+    {"clients: [{name: a, secret: " SECRET ", names: [x], preauthorized: true}]\n",
+     "t.yaml:1:90: clients.preauthorized: 'true' is not supported by this version; write false"},
+    {"clients: [{name: a, secret: " SECRET ", names: [x], limits: false}]\n",
+     "t.yaml:1:83: clients.limits: 'false' is not supported by this version; write true"},
+};
+
+static const struct bad_case THINGS[] = {
+    {"zones: svc.test\n", "t.yaml:1:8: zones: expects a list"},
+    {"zones: [{ingress: [10.0.0.1]}]\n", "t.yaml:1:9: zones: the zone has no name"},
+    {"zones: [a.test, A.test]\n", "t.yaml:1:17: zones: zone 'a.test' is listed twice"},
+    {"zones: ['.']\n", "t.yaml: delegate_zone: zones: [\".\"] has no name to derive it from"},
+    {"zones: ['.']\ndelegate_zone: acme.a.test\nopen: true\n",
+     "t.yaml:3:7: open: with zones: [\".\"] anybody in open_networks could get any name; set "},
+    {"zones: [a.test]\ndelegate_zone: a.test\n",
+     "t.yaml:2:16: delegate_zone: 'a.test' is a zone itself"},
+    {"zones: [a.test, x.acme.a.test]\n",
+     "t.yaml: delegate_zone: zone 'x.acme.a.test' lies inside the delegate zone"},
+    {"zones: [a.test]\nhostname: ca.acme.a.test\n",
+     "t.yaml:2:11: hostname: 'ca.acme.a.test' lies inside the delegate zone"},
+    {"clients: [traefik]\n", "t.yaml:1:11: clients: expects a mapping with name, secret and names"},
+    {"clients: [{secret: " SECRET ", names: [x]}]\n", "t.yaml:1:11: clients: the client has no na"},
+    {"clients: [{name: a, names: [x]}]\n", "t.yaml:1:11: clients: client 'a' has no secret"},
+    {"clients: [{name: a, secret: " SECRET "}]\n", "t.yaml:1:11: clients: client 'a' has no names"},
+    {"clients: [{name: a b, secret: " SECRET ", names: [x]}]\n",
+     "t.yaml:1:18: clients.name: 'a b' is not a client name"},
+    {"clients: [{name: a, secret: short, names: [x]}]\n",
+     "t.yaml:1:29: clients.secret: not a secret: it must have at least 32 characters"},
+    {"clients: [{name: a, secret: " SECRET "x, names: [x]}]\n",
+     "t.yaml:1:29: clients.secret: not a secret: its length must be a multiple of 4"},
+    {"clients: [{name: a, secret: '" SECRET "----', names: [x]}]\n",
+     "t.yaml:1:29: clients.secret: not a secret: only letters and digits"},
+    {"clients: [{name: a, secret: " SECRET ", names: ['*.*.x']}]\n",
+     "t.yaml:1:71: clients.names: '*.*.x' is not a name, *.name or *: "},
+    {"clients: [{name: a, secret: " SECRET ", secret_file: /x, names: [x]}]\n",
+     "t.yaml:1:76: clients.secret_file: files are not read here"},
+    {"clients:\n- {name: a, secret: " SECRET ", names: [x]}\n"
+     "- {name: a, secret: " SECRET ", names: [y]}\n",
+     "t.yaml:3:3: clients: client 'a' is listed twice"},
+};
+
+/* Does a line of `text` begin with `line`? */
+static bool has_line(const char *text, const char *line)
+{
+    const char *at = strstr(text, line);
+
+    return at != NULL && (at == text || at[-1] == '\n');
+}
+
+static void check_bad(const struct bad_case *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct buf problems = BUF_INIT(PROBLEMS_MAX);
+        AUTO(config_freep) struct config *cfg = NULL;
+        struct err e =
+            config_parse("t.yaml", cases[i].text, strlen(cases[i].text), &problems, &cfg);
+        if (e.code != ERR_CONFIG || !has_line(buf_str(&problems), cases[i].line)) {
+            print_error("for:\n%swanted: %s\ngot: %s %s\n", cases[i].text, cases[i].line,
+                        err_name(e.code), buf_str(&problems));
+            fail();
+        }
+        assert_null(cfg);
+        assert_null(strstr(buf_str(&problems), SECRET));
+        buf_clear(&problems);
+    }
+}
+
+static void refuses_syntax(void **state)
+{
+    (void)state;
+    check_bad(SYNTAX, ARRAY_N(SYNTAX));
+}
+
+static void refuses_values(void **state)
+{
+    (void)state;
+    check_bad(VALUES, ARRAY_N(VALUES));
+}
+
+static void refuses_what_comes_later(void **state)
+{
+    (void)state;
+    check_bad(LATER, ARRAY_N(LATER));
+}
+
+static void refuses_zones_and_clients(void **state)
+{
+    (void)state;
+    check_bad(THINGS, ARRAY_N(THINGS));
+}
+
+static void reports_all_faults_and_stops_counting(void **state)
+{
+    static const char text[] = "open: a\nopen_any_name: b\nnope: 1\n";
+    struct buf problems = BUF_INIT(PROBLEMS_MAX);
+    struct buf many = BUF_INIT(PROBLEMS_MAX);
+    struct config *cfg = NULL;
+
+    (void)state;
+    assert_int_equal(config_parse("t.yaml", text, sizeof(text) - 1, &problems, &cfg).code,
+                     ERR_CONFIG);
+    assert_true(has_line(buf_str(&problems), "t.yaml:1:7: open:"));
+    assert_true(has_line(buf_str(&problems), "t.yaml:2:16: open_any_name:"));
+    assert_true(has_line(buf_str(&problems), "t.yaml:3:1: nope:"));
+
+    for (int i = 0; i < 200; i++) {
+        buf_printf(&many, "nope%d: 1\n", i);
+    }
+    buf_reset(&problems);
+    assert_int_equal(config_parse("t.yaml", buf_str(&many), many.len, &problems, &cfg).code,
+                     ERR_CONFIG);
+    size_t lines = 0;
+    for (const char *c = buf_str(&problems); *c != '\0'; c++) {
+        lines += *c == '\n' ? 1 : 0;
+    }
+    assert_int_equal(lines, 51);
+    buf_clear(&many);
+    buf_clear(&problems);
+}
+
+static void bounds_lists(void **state)
+{
+    struct buf text = BUF_INIT(1u << 20);
+    struct buf problems = BUF_INIT(PROBLEMS_MAX);
+    struct config *cfg = NULL;
+
+    (void)state;
+    buf_puts(&text, "zones:\n");
+    for (int i = 0; i < 1030; i++) {
+        buf_printf(&text, "- z%d.test\n", i);
+    }
+    assert_int_equal(config_parse("t.yaml", buf_str(&text), text.len, &problems, &cfg).code,
+                     ERR_CONFIG);
+    assert_string_equal(buf_str(&problems),
+                        "t.yaml:1026:3: zones: the list has more than 1024 entries\n");
+    buf_reset(&text);
+    buf_reset(&problems);
+    buf_puts(&text, "addresses: [10.0.0.1");
+    for (int i = 0; i < 1024; i++) {
+        buf_puts(&text, ", 10.0.0.1");
+    }
+    buf_puts(&text, "]\n");
+    assert_int_equal(config_parse("t.yaml", buf_str(&text), text.len, &problems, &cfg).code,
+                     ERR_CONFIG);
+    assert_string_equal(buf_str(&problems),
+                        "t.yaml:1:12: addresses: the list has more than 1024 entries\n");
+    buf_clear(&text);
+    buf_clear(&problems);
+}
+
+static struct config *parse(const char *text)
+{
+    struct buf problems = BUF_INIT(PROBLEMS_MAX);
+    struct config *cfg = NULL;
+    struct err e = config_parse("t.yaml", text, strlen(text), &problems, &cfg);
+
+    if (e.code != ERR_OK) {
+        print_error("%s%s\n", buf_str(&problems), err_trace()->text);
+    }
+    assert_int_equal(e.code, ERR_OK);
+    assert_int_equal(problems.len, 0);
+    buf_clear(&problems);
+    return cfg;
+}
+
+static void empty_file_gives_defaults(void **state)
+{
+    AUTO(config_freep) struct config *cfg = parse("");
+
+    (void)state;
+    assert_string_equal(cfg->state_dir, "/var/lib/bailiwick");
+    assert_int_equal(cfg->zones_n, 1);
+    assert_true(cfg->zones_are_default);
+    assert_string_equal(cfg->zones[0].name, "home.arpa");
+    assert_true(cfg->zones[0].is_served);
+    assert_string_equal(cfg->delegate_zone, "acme.home.arpa");
+    assert_string_equal(cfg->hostname, "ca.home.arpa");
+    assert_string_equal(cfg->public_url, "https://ca.home.arpa");
+    assert_int_equal(cfg->listen_https_n, 2);
+    assert_int_equal(cfg->listen_https[1].port, 443);
+    assert_int_equal(cfg->listen_dns[0].port, 53);
+    assert_false(cfg->is_open);
+    assert_int_equal(cfg->open_networks_n, 6);
+    assert_int_equal(cfg->clients_n, 0);
+    assert_int_equal(cfg->addresses_n, 1);
+    assert_int_equal(cfg->authorization_reuse_s, 86400);
+    assert_int_equal(cfg->retry_after_s, 1);
+    assert_int_equal(cfg->orders_per_page, 50);
+    assert_int_equal(cfg->min_rsa_bits, 2048);
+    assert_int_equal(cfg->ca_key, CONFIG_KEY_ECDSA_P256);
+    assert_int_equal(cfg->log_level, LOG_INFO);
+    assert_int_equal(cfg->log_format, LOG_TEXT);
+    assert_string_equal(cfg->tls_cert, "");
+}
+
+/* product.md's block, with the values that this version knows. */
+static const char FULL[] =
+    "---\n"
+    "state_dir: /srv/bw\n"
+    "hostname: CA.svc.dev\n"
+    "addresses: [10.8.10.253, 'fd00::1']\n"
+    "public_url: https://ca.svc.dev:8443/\n"
+    "listen:\n  https: ['127.0.0.1:8443']\n  http: []\n  dns: ['127.0.0.1:5353', '[::1]:5353']\n"
+    "zones:\n  - name: svc.dev\n    ingress: [10.8.10.252]\n    serve: false\n    file: \"\"\n"
+    "    transfer: {allow: [], notify: [], key: \"\"}\n"
+    "  - home.arpa\n  - a.svc.dev\n  - \".\"\n"
+    "delegate_zone: acme.svc.dev\n"
+    "clients:\n  - name: traefik\n    secret: " SECRET
+    "\n    names: [svc.dev, \"*.svc.dev\", '*']\n"
+    "    networks: [10.8.10.0/24, 'fd00::/8']\n    preauthorized: false\n    limits: true\n"
+    "open: true\nopen_networks: []\nopen_any_name: true\ntrusted_proxies: [10.0.0.1]\n"
+    "resolvers: ['10.8.10.1:53', 10.8.10.2]\n"
+    "tls: {cert: \"\", key: \"\"}\n"
+    "validation: {http_port: 80, tls_port: 443, allow: []}\n"
+    "acme:\n  terms_of_service: https://ca.svc.dev/terms\n  external_account_required: false\n"
+    "  authorization_reuse: 0\n  retry_after: 2m\n  orders_per_page: 7\n  min_rsa_bits: 3072\n"
+    "  blocked_names: [X.svc.dev]\n  caa: report\n  rate_limits: {}\n"
+    "profiles: []\n"
+    "dns: {hmac_md5: false, rate_limit: 0, forward: {networks: [], upstreams: [], routes: {}}}\n"
+    "ca: {key: rsa-3072}\nlog: {level: debug, format: json}\n";
+
+static void full_file_is_read(void **state)
+{
+    AUTO(config_freep) struct config *cfg = parse(FULL);
+
+    (void)state;
+    assert_string_equal(cfg->hostname, "ca.svc.dev");
+    assert_string_equal(cfg->public_url, "https://ca.svc.dev:8443");
+    assert_int_equal(cfg->listen_http_n, 0);
+    assert_int_equal(cfg->listen_dns_n, 2);
+    assert_int_equal(cfg->zones_n, 4);
+    assert_false(cfg->zones[0].is_served);
+    assert_int_equal(cfg->zones[0].ingress_n, 1);
+    assert_false(cfg->zones_are_default);
+    assert_int_equal(cfg->clients_n, 1);
+    assert_string_equal(cfg->clients[0].secret, SECRET);
+    assert_int_equal(cfg->clients[0].names_n, 3);
+    assert_true(cfg->clients[0].names[1].is_below);
+    assert_int_equal(cfg->clients[0].networks_n, 2);
+    assert_true(cfg->is_open);
+    assert_int_equal(cfg->open_networks_n, 0);
+    assert_int_equal(cfg->resolvers[1].port, 53);
+    assert_int_equal(cfg->authorization_reuse_s, 0);
+    assert_int_equal(cfg->retry_after_s, 120);
+    assert_string_equal(cfg->blocked_names[0], "x.svc.dev");
+    assert_int_equal(cfg->ca_key, CONFIG_KEY_RSA_3072);
+    assert_int_equal(cfg->log_level, LOG_DEBUG);
+    assert_int_equal(cfg->log_format, LOG_JSON);
+}
+
+static void longest_zone_wins(void **state)
+{
+    AUTO(config_freep) struct config *cfg = parse(FULL);
+    AUTO(config_freep) struct config *one = parse("zones: [svc.dev]\n");
+
+    (void)state;
+    assert_string_equal(config_zone_of(cfg, "x.a.svc.dev")->name, "a.svc.dev");
+    assert_string_equal(config_zone_of(cfg, "a.svc.dev")->name, "a.svc.dev");
+    assert_string_equal(config_zone_of(cfg, "ba.svc.dev")->name, "svc.dev");
+    assert_string_equal(config_zone_of(cfg, "dev")->name, ".");
+    assert_null(config_zone_of(one, "dev"));
+    assert_null(config_zone_of(one, "xsvc.dev"));
+}
+
+static void group_without_keys_is_empty(void **state)
+{
+    AUTO(config_freep) struct config *cfg = parse("acme:\n# retry_after: 5s\nlog:\n");
+
+    (void)state;
+    assert_int_equal(cfg->retry_after_s, 1);
+}
+
+static void client_names_and_secrets_have_a_shape(void **state)
+{
+    const char *why = NULL;
+
+    (void)state;
+    assert_false(config_client_name_ok(""));
+    assert_false(config_client_name_ok("-a"));
+    assert_false(config_client_name_ok("a:b"));
+    assert_false(config_client_name_ok("a/b"));
+    assert_true(config_client_name_ok("Traefik-1.home_2"));
+    assert_false(config_secret_ok("", &why));
+    assert_string_equal(why, "it must have at least 32 characters");
+    assert_false(config_secret_ok(SECRET "!!!!", NULL));
+    assert_true(config_secret_ok(SECRET, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses_syntax),
+        cmocka_unit_test(refuses_values),
+        cmocka_unit_test(refuses_what_comes_later),
+        cmocka_unit_test(refuses_zones_and_clients),
+        cmocka_unit_test(reports_all_faults_and_stops_counting),
+        cmocka_unit_test(bounds_lists),
+        cmocka_unit_test(empty_file_gives_defaults),
+        cmocka_unit_test(full_file_is_read),
+        cmocka_unit_test(longest_zone_wins),
+        cmocka_unit_test(group_without_keys_is_empty),
+        cmocka_unit_test(client_names_and_secrets_have_a_shape),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,410 @@
+#include "web/admin_api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "core/util/clock.h"
+#include "core/util/log.h"
+#include "core/util/mem.h"
+
+#define ADMIN_BODY_MAX (64u * 1024u)
+
+struct admin_api {
+    struct admin_api_options o;
+    int64_t started_ms;
+};
+
+static void json_freep(json_t **value)
+{
+    json_decref(*value);
+}
+
+static void respond_json(struct http_resp *resp, int status, json_t *value)
+{
+    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT);
+
+    if (text == NULL) {
+        admin_problem(resp, 500, "out of memory");
+        return;
+    }
+    http_resp_text(resp, status, "application/json", text);
+    free(text); /* allow: jansson's allocation */
+}
+
+static const char *title_of(int status)
+{
+    switch (status) {
+    case 400:
+        return "Bad Request";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 409:
+        return "Conflict";
+    case 413:
+        return "Content Too Large";
+    default: /* allow: HTTP status, not an enum of ours */
+        return "Internal Server Error";
+    }
+}
+
+void admin_problem(struct http_resp *resp, int status, const char *detail)
+{
+    AUTO(json_freep)
+    json_t *doc = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title",
+                            title_of(status), "status", status, "detail", detail);
+    char *text = doc == NULL ? NULL : json_dumps(doc, JSON_COMPACT);
+
+    if (text == NULL) {
+        http_resp_text(resp, 500, "application/problem+json", "{\"status\":500}");
+        return;
+    }
+    http_resp_text(resp, status, "application/problem+json", text);
+    free(text); /* allow: jansson's allocation */
+}
+
+static void respond_err(struct http_resp *resp, struct err e, const char *event)
+{
+    int status = 500;
+
+    switch (e.code) {
+    case ERR_NOT_FOUND:
+        status = 404;
+        break;
+    case ERR_CONFLICT:
+        status = 409;
+        break;
+    case ERR_DENIED:
+        status = 403;
+        break;
+    case ERR_MALFORMED:
+    case ERR_LIMIT:
+    case ERR_CONFIG:
+        status = 400;
+        break;
+    case ERR_OK:
+    case ERR_NOMEM:
+    case ERR_IO:
+    case ERR_TIMEOUT:
+    case ERR_BUSY:
+    case ERR_BAD_STATE:
+    case ERR_CRYPTO:
+    case ERR_DB:
+    case ERR_REJECTED:
+    case ERR_INTERNAL:
+        break;
+    }
+    log_err(status == 500 ? LOG_ERROR : LOG_INFO, event, e);
+    /* Whoever reads this owns the state directory: the cause itself is the most useful answer. */
+    admin_problem(resp, status, err_trace()->text);
+}
+
+/* "a,b" -> ["a","b"]; NULL when memory is exhausted. */
+static json_t *split_list(const char *text)
+{
+    json_t *list = json_array();
+
+    while (list != NULL && *text != '\0') {
+        size_t n = strcspn(text, ",");
+        if (json_array_append_new(list, json_stringn(text, n)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+        text += n + (text[n] == ',' ? 1 : 0);
+    }
+    return list;
+}
+
+static json_t *time_or_null(int64_t unix_s)
+{
+    char text[CLOCK_RFC3339_LEN + 1];
+
+    if (unix_s == 0) {
+        return json_null();
+    }
+    clock_rfc3339(unix_s, text);
+    return json_string(text);
+}
+
+static struct err clients_json(struct admin_api *api, json_t **out)
+{
+    struct access_client_info *info = NULL;
+    size_t n = 0;
+
+    TRY(access_list(api->o.access, &info, &n));
+    json_t *list = json_array();
+    for (size_t i = 0; i < n && list != NULL; i++) {
+        json_t *one = json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", info[i].name, "source",
+                                info[i].is_from_config ? "configuration" : "store", "names",
+                                split_list(info[i].names), "networks", split_list(info[i].networks),
+                                "created", time_or_null(info[i].created_unix));
+        if (one == NULL || json_array_append_new(list, one) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    access_list_free(info, n);
+    TRY_PTR(list);
+    *out = list;
+    return err_ok();
+}
+
+static struct err bindings_json(struct admin_api *api, json_t **out)
+{
+    AUTO(mem_freep) struct delegate_binding *bindings = NULL;
+    size_t n = 0;
+
+    TRY(delegate_bindings(api->o.delegate, NULL, &bindings, &n));
+    AUTO(json_freep) json_t *list = json_array();
+    TRY_PTR(list);
+    for (size_t i = 0; i < n; i++) {
+        json_t *one = json_pack("{s:s, s:s, s:s, s:o}", "name", bindings[i].name, "client",
+                                bindings[i].client, "registration", bindings[i].registration,
+                                "bound", time_or_null(bindings[i].bound_unix));
+        if (one == NULL || json_array_append_new(list, one) != 0) {
+            FAIL(ERR_NOMEM, "bindings: out of memory");
+        }
+    }
+    *out = MOVE(list);
+    return err_ok();
+}
+
+static struct err list_json(struct admin_api *api, json_t **out)
+{
+    AUTO(json_freep) json_t *clients = NULL;
+    AUTO(json_freep) json_t *bindings = NULL;
+
+    TRY(clients_json(api, &clients));
+    TRY(bindings_json(api, &bindings));
+    *out = json_pack("{s:O, s:O}", "clients", clients, "bindings", bindings);
+    TRY_PTR(*out);
+    return err_ok();
+}
+
+static void handle_list(void *ctx, const struct http_req *req, struct http_resp *resp)
+{
+    AUTO(json_freep) json_t *body = NULL;
+
+    (void)req;
+    struct err e = list_json(ctx, &body);
+    if (e.code != ERR_OK) {
+        respond_err(resp, e, "admin.client.list");
+        return;
+    }
+    respond_json(resp, 200, body);
+}
+
+/* Texts of a JSON array member; absent counts as empty. Borrowed from `doc`. */
+static struct err text_list(const json_t *doc, const char *key, const char **out, size_t max,
+                            size_t *n)
+{
+    const json_t *list = json_object_get(doc, key);
+
+    *n = 0;
+    if (list == NULL || json_is_null(list)) {
+        return err_ok();
+    }
+    if (!json_is_array(list) || json_array_size(list) > max) {
+        FAIL(ERR_MALFORMED, "%s: a list of at most %zu texts was expected", key, max);
+    }
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (text == NULL) {
+            FAIL(ERR_MALFORMED, "%s: entry %zu is not a text", key, i + 1);
+        }
+        out[(*n)++] = text;
+    }
+    return err_ok();
+}
+
+static struct err add_client(struct admin_api *api, const struct http_req *req, json_t **out)
+{
+    const char *names[ACCESS_NAMES_MAX];
+    const char *networks[ACCESS_NETWORKS_MAX];
+    size_t names_n = 0;
+    size_t networks_n = 0;
+    char secret[CLIENT_SECRET_MAX + 1];
+    AUTO(json_freep)
+    json_t *doc = json_loadb((const char *)req->body, req->body_len, JSON_REJECT_DUPLICATES, NULL);
+
+    const char *name = json_string_value(json_object_get(doc, "name"));
+    if (name == NULL) {
+        FAIL(ERR_MALFORMED, "a JSON object with a client \"name\" was expected");
+    }
+    TRY(text_list(doc, "names", names, ARRAY_N(names), &names_n));
+    TRY(text_list(doc, "networks", networks, ARRAY_N(networks), &networks_n));
+    TRY(access_client_add(api->o.access, name, json_string_value(json_object_get(doc, "secret")),
+                          names, names_n, networks, networks_n, secret));
+    *out = json_pack("{s:s, s:s}", "name", name, "secret", secret);
+    mem_wipe(secret, sizeof(secret));
+    TRY_PTR(*out);
+    log_ev(LOG_INFO, "admin.client.add", {"client", name});
+    return err_ok();
+}
+
+static void handle_add(void *ctx, const struct http_req *req, struct http_resp *resp)
+{
+    AUTO(json_freep) json_t *body = NULL;
+    struct err e = add_client(ctx, req, &body);
+
+    if (e.code != ERR_OK) {
+        respond_err(resp, e, "admin.client.add");
+        return;
+    }
+    respond_json(resp, 201, body);
+}
+
+static void handle_remove(void *ctx, const struct http_req *req, struct http_resp *resp)
+{
+    struct admin_api *api = ctx;
+    struct err e = access_client_remove(api->o.access, req->tail);
+
+    if (e.code != ERR_OK) {
+        respond_err(resp, e, "admin.client.remove");
+        return;
+    }
+    log_ev(LOG_INFO, "admin.client.remove", {"client", req->tail});
+    http_resp_body(resp, 204, NULL, NULL, 0);
+}
+
+static void handle_release(void *ctx, const struct http_req *req, struct http_resp *resp)
+{
+    struct admin_api *api = ctx;
+    struct err e = delegate_release(api->o.delegate, req->tail);
+
+    if (e.code != ERR_OK) {
+        respond_err(resp, e, "admin.client.release");
+        return;
+    }
+    log_ev(LOG_INFO, "admin.client.release", {"name", req->tail});
+    http_resp_body(resp, 204, NULL, NULL, 0);
+}
+
+static void handle_cname(void *ctx, const struct http_req *req, struct http_resp *resp)
+{
+    struct admin_api *api = ctx;
+    AUTO(buf_clear) struct buf line = BUF_INIT(2048);
+    struct err e = delegate_cname(api->o.delegate, req->tail, &line);
+
+    if (e.code != ERR_OK) {
+        respond_err(resp, e, "admin.cname");
+        return;
+    }
+    AUTO(json_freep) json_t *body = json_pack("{s:s}", "cname", buf_str(&line));
+    respond_json(resp, 200, body);
+}
+
+struct cert_counts {
+    int64_t total;
+    int64_t valid;
+};
+
+static struct err count_certificates(struct db *db, void *arg)
+{
+    struct cert_counts *counts = arg;
+    return ca_count(db, &counts->total, &counts->valid);
+}
+
+static json_t *zones_json(const struct config *cfg)
+{
+    json_t *zones = json_array();
+
+    for (size_t i = 0; i < cfg->zones_n; i++) {
+        json_t *ingress = json_array();
+        for (size_t k = 0; k < cfg->zones[i].ingress_n; k++) {
+            char text[IP_TEXT_MAX + 1];
+            ip_text(&cfg->zones[i].ingress[k], text);
+            (void)json_array_append_new(ingress, json_string(text));
+        }
+        (void)json_array_append_new(zones, json_pack("{s:s, s:b, s:o}", "name", cfg->zones[i].name,
+                                                     "served", cfg->zones[i].is_served ? 1 : 0,
+                                                     "ingress", ingress));
+    }
+    return zones;
+}
+
+static struct err status_json(struct admin_api *api, json_t **out)
+{
+    struct cert_counts certs = {0, 0};
+    struct acme_counts acme = {0, 0, 0, 0};
+    struct dns_counters dns;
+    struct access_client_info *clients = NULL;
+    size_t clients_n = 0;
+    AUTO(buf_clear) struct buf url = BUF_INIT(1024);
+
+    TRY(store_read(api->o.store, "admin.status", count_certificates, &certs));
+    TRY(acme_count(api->o.acme, &acme));
+    TRY(access_list(api->o.access, &clients, &clients_n));
+    access_list_free(clients, clients_n);
+    dns_server_counters(api->o.dns, &dns);
+    buf_printf(&url, "%s/acme/directory", api->o.cfg->public_url);
+    *out =
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, "
+                  "s:{s:I, s:I, s:I}, s:s, s:o}",
+                  "version", BW_VERSION, "hostname", api->o.cfg->hostname, "public_url",
+                  api->o.cfg->public_url, "directory", buf_str(&url), "uptime_s",
+                  (json_int_t)((clock_mono_ms() - api->started_ms) / 1000), "zones",
+                  zones_json(api->o.cfg), "delegate_zone", api->o.cfg->delegate_zone, "dns_serial",
+                  (json_int_t)zone_serial(api->o.zones), "certificates", (json_int_t)certs.total,
+                  "certificates_valid", (json_int_t)certs.valid, "orders_pending",
+                  (json_int_t)acme.orders_pending, "accounts", (json_int_t)acme.accounts, "clients",
+                  (json_int_t)clients_n, "dns", "udp_queries", (json_int_t)dns.udp_queries,
+                  "tcp_queries", (json_int_t)dns.tcp_queries, "dropped", (json_int_t)dns.dropped,
+                  "root_fingerprint", ca_root_fingerprint(api->o.ca), "own_certificate_not_after",
+                  time_or_null(atomic_load(api->o.https_not_after)));
+    TRY_PTR(*out);
+    return err_ok();
+}
+
+static void handle_status(void *ctx, const struct http_req *req, struct http_resp *resp)
+{
+    AUTO(json_freep) json_t *body = NULL;
+
+    (void)req;
+    struct err e = status_json(ctx, &body);
+    if (e.code != ERR_OK) {
+        respond_err(resp, e, "admin.status");
+        return;
+    }
+    respond_json(resp, 200, body);
+}
+
+struct err admin_api_new(const struct admin_api_options *options, struct admin_api **out)
+{
+    struct admin_api *api = mem_zalloc(sizeof(*api));
+
+    TRY_PTR(api);
+    api->o = *options;
+    api->started_ms = clock_mono_ms();
+    *out = api;
+    return err_ok();
+}
+
+void admin_api_free(struct admin_api *api)
+{
+    mem_free(api);
+}
+
+struct err admin_api_routes(struct admin_api *api, struct http_route *routes, size_t cap, size_t *n)
+{
+    const struct http_route mine[] = {
+        {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/clients", 0, handle_list, api},
+        {HTTP_POST, HTTP_ON_CONTROL, "/api/v1/clients", ADMIN_BODY_MAX, handle_add, api},
+        {HTTP_DELETE, HTTP_ON_CONTROL, "/api/v1/clients/*", 0, handle_remove, api},
+        {HTTP_DELETE, HTTP_ON_CONTROL, "/api/v1/bindings/*", 0, handle_release, api},
+        {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/cname/*", 0, handle_cname, api},
+        {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/status", 0, handle_status, api},
+    };
+
+    if (cap - *n < ARRAY_N(mine)) {
+        FAIL(ERR_LIMIT, "route table: no room for the admin API");
+    }
+    memcpy(routes + *n, mine, sizeof(mine));
+    *n += ARRAY_N(mine);
+    return err_ok();
+}
