@@ -22,7 +22,7 @@
 #define ACME_IDENTIFIERS_MAX 100u
 #define ACME_CONTACTS_MAX 10u
 #define ACME_KEEP_DECIDED_S (7 * 86400) /* invalid and expired objects are deleted after this */
-#define ACME_VALIDATORS 2u
+#define ACME_VALIDATORS 4u /* threads; the first leaves names that others serve alone */
 #define ACME_ACCOUNT_CACHE 1024u
 
 extern const struct store_module ACME_STORE_MODULE;

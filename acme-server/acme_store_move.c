@@ -304,6 +304,7 @@ struct err acme_db_challenge_start(struct db *db, const struct authz_row *authz)
     return acme_db_run_one(q, "challenge");
 }
 
+/* A failure ends only what the client has asked for: a challenge whose start could not be stored stays pending. */
 static struct err challenge_decide(struct db *db, const struct authz_decision *d, int64_t now)
 {
     static const enum challenge_st OPEN[] = {CHALLENGE_PROCESSING, CHALLENGE_PENDING};
@@ -312,7 +313,7 @@ static struct err challenge_decide(struct db *db, const struct authz_decision *d
 
     for (size_t i = 0; i < ARRAY_N(OPEN) && changed == 0; i++) {
         enum challenge_st to = CHALLENGE_INVALID;
-        TRY(challenge_next(OPEN[i], event, &to));
+        TRY(challenge_next(OPEN[i], event, &to)); /* ERR_BAD_STATE for a failure while pending */
         AUTO(db_stmt_release)
         struct db_stmt *q =
             db_prepare(db, "UPDATE acme_challenge SET status = ?3, validated_unix = ?4, error = ?5"

@@ -35,7 +35,7 @@ static bool parse_port(const char *text, size_t len, unsigned *out)
 static bool parse_address(const char *text, size_t len, struct authority *out)
 {
     char plain[IP_TEXT_MAX + 1];
-    char canonical[IP_TEXT_MAX];
+    char canonical[IP_TEXT_MAX + 1];
     bool is_v6 = len >= 2 && text[0] == '[' && text[len - 1] == ']';
     size_t plain_len = is_v6 ? len - 2 : len;
 

@@ -15,8 +15,8 @@
 #define BASE_URL_MAX (8u + BASE_AUTHORITY_MAX)
 
 struct base_urls {
-    const struct config *cfg;                 /* borrowed */
-    char authority[BASE_AUTHORITY_MAX + 1];   /* of public_url */
+    const struct config *cfg;               /* borrowed */
+    char authority[BASE_AUTHORITY_MAX + 1]; /* of public_url */
 };
 
 /* https_port: the bound one, for a configuration without public_url. ERR_CONFIG when public_url is not "https://authority". */

@@ -82,8 +82,7 @@ static struct err find_account(struct acme_req *r)
     size_t prefix = sizeof(ACCOUNT_PATH) - 1;
 
     if (path == NULL || strncmp(path, ACCOUNT_PATH, prefix) != 0 ||
-        strlen(path) != prefix + OBJECT_ID_LEN ||
-        !is_base64url(path + prefix, OBJECT_ID_LEN)) {
+        strlen(path) != prefix + OBJECT_ID_LEN || !is_base64url(path + prefix, OBJECT_ID_LEN)) {
         REJECT(&r->prob, PROBLEM_ACCOUNT_DOES_NOT_EXIST, 0,
                "The kid is not the URL of an account of this server: use the Location of the reply "
                "to newAccount.");
@@ -109,7 +108,7 @@ static struct err find_key(struct acme_req *r, enum acme_key_mode mode)
         if (r->jws.jwk == NULL) {
             REJECT(&r->prob, PROBLEM_MALFORMED, 0,
                    "This request must be signed with a \"jwk\" in the protected header, not a "
-                   "\"kid\" (RFC 8555 §6.2).");
+                   "\"kid\" (RFC 8555 section 6.2).");
         }
         r->key = jwk_ref(r->jws.jwk);
         return err_ok();
@@ -117,7 +116,7 @@ static struct err find_key(struct acme_req *r, enum acme_key_mode mode)
         if (r->jws.kid == NULL) {
             REJECT(&r->prob, PROBLEM_MALFORMED, 0,
                    "This request must name its account by \"kid\" in the protected header, not by "
-                   "\"jwk\" (RFC 8555 §6.2).");
+                   "\"jwk\" (RFC 8555 section 6.2).");
         }
         return find_account(r);
     }
@@ -130,14 +129,14 @@ static struct err run(struct acme_req *r, const struct acme_endpoint *endpoint)
 
     if (!is_jose(http->content_type)) {
         REJECT(&r->prob, PROBLEM_MALFORMED, 415,
-               "The Content-Type must be " JOSE_TYPE " (RFC 8555 §6.2).");
+               "The Content-Type must be " JOSE_TYPE " (RFC 8555 section 6.2).");
     }
     TRY(jws_parse(http->body, http->body_len, (unsigned)r->acme->cfg->min_rsa_bits, &r->jws,
                   &r->prob));
     if (!base_url_matches(r->base, r->jws.url, http->path, http->query)) {
         REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
                "The \"url\" in the protected header must be the URL of this request, %s%.200s "
-               "(RFC 8555 §6.4).",
+               "(RFC 8555 section 6.4).",
                r->base, http->path);
     }
     TRY(find_key(r, endpoint->key_mode));
@@ -149,7 +148,7 @@ static struct err run(struct acme_req *r, const struct acme_endpoint *endpoint)
 
 static void reply_failure(struct acme_req *r, struct err e)
 {
-    char peer[IP_TEXT_MAX] = "";
+    char peer[IP_TEXT_MAX + 1] = "";
 
     ip_text(&r->http->peer, peer);
     buf_reset(&r->resp->body);
@@ -209,7 +208,7 @@ struct err acme_req_as_get(struct acme_req *r)
     if (!r->jws.is_post_as_get) {
         REJECT(&r->prob, PROBLEM_MALFORMED, 0,
                "This resource is read with POST-as-GET: the payload must be the empty string "
-               "(RFC 8555 §6.3).");
+               "(RFC 8555 section 6.3).");
     }
     return err_ok();
 }
@@ -258,8 +257,7 @@ struct err acme_req_text(struct acme_req *r, const char *member, const char **ou
     if (value == NULL || json_is_null(value)) {
         return err_ok();
     }
-    if (!json_is_string(value) ||
-        strlen(json_string_value(value)) != json_string_length(value)) {
+    if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value)) {
         REJECT(&r->prob, PROBLEM_MALFORMED, 0, "\"%s\" must be a string.", member);
     }
     *out = json_string_value(value);

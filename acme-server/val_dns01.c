@@ -83,9 +83,9 @@ static void chase(struct acme *acme, struct zone_reader *reader, const struct va
     }
     out->type = e.code == ERR_OK ? PROBLEM_INCORRECT_RESPONSE : PROBLEM_DNS;
     (void)snprintf(out->detail, sizeof(out->detail),
-                   "No TXT %s at %s. Its zone is served elsewhere: it needs the CNAME that "
-                   "`bailiwick client cname %.120s` prints. %.200s",
-                   target->digest, name, target->ident.base, buf_str(&trail));
+                   "No TXT %s at %s. Its zone is served elsewhere and needs the CNAME that "
+                   "`bailiwick client cname` prints. %.160s",
+                   target->digest, name, buf_str(&trail));
 }
 
 struct err val_dns01_remote(struct acme *acme, const struct val_target *target, int64_t deadline_ms,

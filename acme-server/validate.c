@@ -13,14 +13,14 @@
 #define BUCKETS 1024u
 #define NS_PER_S 1000000000
 
-enum job_list { LIST_NONE, LIST_READY, LIST_DEADLINE, LIST_POLL, LISTS_N };
+/* Names of ours are ready apart from the others: a look into the snapshot must not stand behind a silent resolver. */
+enum job_list { LIST_NONE, LIST_READY, LIST_READY_REMOTE, LIST_DEADLINE, LIST_POLL, LISTS_N };
 
 struct job {
     struct val_target target;
     bool is_local;
     bool is_running;
-    bool is_woken;     /* its value arrived while it ran */
-    bool is_cancelled; /* while it ran */
+    bool is_woken; /* its value arrived while it ran */
     int64_t deadline_ms;
     int64_t next_ms;
     enum job_list list;
@@ -119,6 +119,13 @@ static void list_push(struct validator *v, enum job_list which, struct job *job)
     list->last = job;
 }
 
+static void push_ready(struct validator *v, struct job *job)
+{
+    list_push(v, job->is_local ? LIST_READY : LIST_READY_REMOTE, job);
+    /* All of them: a thread that leaves the others' names alone may be the one that a signal reaches. */
+    (void)pthread_cond_broadcast(&v->work);
+}
+
 static void list_remove(struct validator *v, struct job *job)
 {
     struct list *list = &v->lists[job->list];
@@ -200,7 +207,7 @@ static int64_t promote_due(struct validator *v)
         while (list->first != NULL && list->first->next_ms <= now) {
             struct job *job = list->first;
             list_remove(v, job);
-            list_push(v, LIST_READY, job);
+            push_ready(v, job);
         }
         if (list->first != NULL && (wait < 0 || list->first->next_ms - now < wait)) {
             wait = list->first->next_ms - now;
@@ -240,7 +247,7 @@ static enum outcome job_run(struct acme *acme, const struct job *job)
     }
     e = validate_decide(acme, &job->target, &result);
     if (e.code == ERR_OK || e.code == ERR_BAD_STATE) {
-        return OUTCOME_DONE; /* ERR_BAD_STATE: its authorization or account ended meanwhile */
+        return OUTCOME_DONE; /* ERR_BAD_STATE: decided or ended meanwhile */
     }
     log_err(LOG_ERROR, "acme.validate", e);
     return OUTCOME_RETRY;
@@ -249,17 +256,13 @@ static enum outcome job_run(struct acme *acme, const struct job *job)
 static void job_finish(struct validator *v, struct job *job, enum outcome outcome)
 {
     job->is_running = false;
-    if (job->is_cancelled) {
-        job_drop(v, job);
-        return;
-    }
     switch (outcome) {
     case OUTCOME_DONE:
         job_drop(v, job);
         return;
     case OUTCOME_WAIT:
         if (job->is_woken) {
-            list_push(v, LIST_READY, job);
+            push_ready(v, job);
         } else {
             job_sleep(v, job, false);
         }
@@ -271,10 +274,13 @@ static void job_finish(struct validator *v, struct job *job, enum outcome outcom
 }
 
 /* Takes one ready job, runs it with the lock open. */
-static bool run_one(struct validator *v)
+static bool run_one(struct validator *v, bool takes_remote)
 {
     struct job *job = v->lists[LIST_READY].first;
 
+    if (job == NULL && takes_remote) {
+        job = v->lists[LIST_READY_REMOTE].first;
+    }
     if (job == NULL) {
         return false;
     }
@@ -297,7 +303,7 @@ size_t validator_run_due(struct validator *v)
 
     (void)pthread_mutex_lock(&v->lock);
     (void)promote_due(v);
-    while (run_one(v)) {
+    while (run_one(v, true)) {
         n++;
     }
     (void)pthread_mutex_unlock(&v->lock);
@@ -315,18 +321,27 @@ static void wait_for_work(struct validator *v, int64_t wait_ms)
     (void)pthread_cond_timedwait(&v->work, &v->lock, &until);
 }
 
-static void *thread_main(void *arg)
+static void work(struct validator *v, bool takes_remote)
 {
-    struct validator *v = arg;
-
     (void)pthread_mutex_lock(&v->lock);
     while (!v->is_stopping) {
         int64_t wait_ms = promote_due(v);
-        if (!run_one(v)) {
+        if (!run_one(v, takes_remote)) {
             wait_for_work(v, wait_ms);
         }
     }
     (void)pthread_mutex_unlock(&v->lock);
+}
+
+static void *local_main(void *arg)
+{
+    work(arg, false);
+    return NULL;
+}
+
+static void *any_main(void *arg)
+{
+    work(arg, true);
     return NULL;
 }
 
@@ -351,7 +366,8 @@ struct err validator_new(struct acme *acme, struct validator **out)
 struct err validator_start(struct validator *v, unsigned threads)
 {
     while (v->threads_n < threads && v->threads_n < ACME_VALIDATORS) {
-        if (pthread_create(&v->threads[v->threads_n], NULL, thread_main, v) != 0) {
+        void *(*main_fn)(void *) = v->threads_n == 0 ? local_main : any_main;
+        if (pthread_create(&v->threads[v->threads_n], NULL, main_fn, v) != 0) {
             FAIL(ERR_LIMIT, "cannot start a validator thread");
         }
         v->threads_n++;
@@ -400,11 +416,11 @@ static struct err add_locked(struct validator *v, const struct val_target *targe
     v->jobs_n++;
     if (is_local) {
         job_sleep(v, job, false);
+        /* A new sleeper may be the only one: the pool must learn its deadline. */
+        (void)pthread_cond_broadcast(&v->work);
     } else {
-        list_push(v, LIST_READY, job);
+        push_ready(v, job);
     }
-    /* A new sleeper may be the only one: the pool must learn its deadline. */
-    (void)pthread_cond_signal(&v->work);
     return err_ok();
 }
 
@@ -416,18 +432,6 @@ struct err validator_add(struct validator *v, const struct val_target *target, b
     return e;
 }
 
-void validator_remove(struct validator *v, const char *digest)
-{
-    (void)pthread_mutex_lock(&v->lock);
-    struct job *job = job_find(v, digest);
-    if (job != NULL && job->is_running) {
-        job->is_cancelled = true;
-    } else if (job != NULL) {
-        job_drop(v, job);
-    }
-    (void)pthread_mutex_unlock(&v->lock);
-}
-
 void validator_on_value(void *ctx, const char digest[TXT_VALUE_LEN + 1])
 {
     struct validator *v = ctx;
@@ -436,10 +440,9 @@ void validator_on_value(void *ctx, const char digest[TXT_VALUE_LEN + 1])
     struct job *job = job_find(v, digest);
     if (job != NULL && job->is_running) {
         job->is_woken = true;
-    } else if (job != NULL && job->list != LIST_READY) {
+    } else if (job != NULL && job->list != LIST_READY && job->list != LIST_READY_REMOTE) {
         list_remove(v, job);
-        list_push(v, LIST_READY, job);
-        (void)pthread_cond_signal(&v->work);
+        push_ready(v, job);
     }
     (void)pthread_mutex_unlock(&v->lock);
 }

@@ -17,9 +17,9 @@
 #include "dns/zone.h"
 
 #define VALIDATE_JOBS_MAX 65536u
-#define VALIDATE_POLL_MS 1000      /* names that others serve */
-#define VALIDATE_ATTEMPT_MS 5000   /* at most, for one look at them */
-#define VALIDATE_DETAIL_MAX 500u
+#define VALIDATE_POLL_MS 1000    /* names that others serve */
+#define VALIDATE_ATTEMPT_MS 5000 /* at most, for one look at them */
+#define VALIDATE_DETAIL_MAX 600u
 
 struct acme;
 
@@ -58,7 +58,6 @@ void validator_free(struct validator *v);
  * Adding one that is there is ERR_OK. ERR_LIMIT when VALIDATE_JOBS_MAX are waiting. */
 MUST_USE struct err validator_add(struct validator *v, const struct val_target *target,
                                   bool is_local);
-void validator_remove(struct validator *v, const char *digest);
 /* For delegate_on_value(): ctx is the validator. On the writer thread. */
 void validator_on_value(void *ctx, const char digest[TXT_VALUE_LEN + 1]);
 /* Run everything that is due now in this thread: the body of a pool thread, and what tests call. Returns how many ran. */

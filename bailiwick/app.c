@@ -1,6 +1,7 @@
 #include "bailiwick/app.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -177,10 +178,25 @@ static void stop_acme(struct app *app)
     acme_free(app->acme);
 }
 
+/* Ready means: what an order needs is there, asked for real. */
+static bool is_ready(void *ctx)
+{
+    struct app *app = ctx;
+    struct acme_counts counts;
+    struct err e = acme_count(app->acme, &counts);
+
+    return e.code == ERR_OK;
+}
+
 static struct err start_web(struct app *app)
 {
     const struct delegate_api_options doors = {app->cfg, app->access, app->delegate};
-    const struct public_pages_options pages = {app->cfg, app->ca};
+    const struct public_pages_options pages = {
+        .cfg = app->cfg,
+        .ca = app->ca,
+        .is_ready = is_ready,
+        .is_ready_ctx = app,
+    };
     const struct admin_api_options admin = {
         .cfg = app->cfg,
         .store = app->store,

@@ -68,34 +68,40 @@ static struct err write_pem(int dir, const char *name, const uint8_t *der, size_
     return keyfile_write(dir, name, pem.data, pem.len, false);
 }
 
-static struct err make_root(int dir, struct signer *signer, EVP_PKEY *key, const char *prefix,
-                            X509 **out)
+static struct err make_root(int dir, struct signer *signer, const EVP_MD_CTX *verifier,
+                            const char *prefix, X509 **out)
 {
     char name[COMMON_NAME_MAX + 1];
     AUTO(mem_freep) uint8_t *der = NULL;
     size_t len = 0;
     struct cert_spec spec = {
         .common_name = name,
-        .pkey = key,
         .is_ca = true,
         .pathlen = CERT_PATHLEN_NONE,
         .key_usage = KU_KEY_CERT_SIGN | KU_CRL_SIGN,
     };
 
+    TRY(signer_spki(signer, SIGNER_ROOT, &spec.spki, &spec.spki_len));
     TRY(common_name(prefix, "Root", name));
     TRY(cert_serial(spec.serial));
     spec.not_before = clock_unix_s() - CA_BACKDATE_S;
     spec.not_after = spec.not_before + CA_ROOT_DAYS * DAY_S - 1;
-    TRY(cert_make(&spec, signer, SIGNER_ROOT, key, &der, &len, out));
+    TRY(cert_make(&spec, signer, SIGNER_ROOT, verifier, &der, &len));
+    const unsigned char *p = der;
+    *out = d2i_X509(NULL, &p, (long)len);
+    if (*out == NULL) {
+        FAIL_OSSL("d2i_X509");
+    }
     return write_pem(dir, ROOT_PEM, der, len);
 }
 
-static struct err make_intermediate(int dir, struct signer *signer, X509 *root, EVP_PKEY *root_key,
-                                    const char *prefix)
+static struct err make_intermediate(int dir, struct signer *signer, const EVP_MD_CTX *verifier,
+                                    const X509 *root, const char *prefix)
 {
     char name[COMMON_NAME_MAX + 1];
     uint8_t root_key_id[CERT_KEY_ID_LEN];
-    AUTO(evp_pkey_freep) EVP_PKEY *key = NULL;
+    const uint8_t *root_spki = NULL;
+    size_t root_spki_len = 0;
     AUTO(mem_freep) uint8_t *der = NULL;
     size_t len = 0;
     struct cert_spec spec = {
@@ -107,14 +113,14 @@ static struct err make_intermediate(int dir, struct signer *signer, X509 *root, 
         .issuer_key_id = root_key_id,
     };
 
-    TRY(issuer_key(signer, SIGNER_INTERMEDIATE, &key));
-    TRY(cert_key_id(root_key, root_key_id));
+    TRY(signer_spki(signer, SIGNER_INTERMEDIATE, &spec.spki, &spec.spki_len));
+    TRY(signer_spki(signer, SIGNER_ROOT, &root_spki, &root_spki_len));
+    TRY(cert_key_id(root_spki, root_spki_len, root_key_id));
     TRY(common_name(prefix, "Intermediate", name));
     TRY(cert_serial(spec.serial));
-    spec.pkey = key;
     spec.not_before = clock_unix_s() - CA_BACKDATE_S;
     spec.not_after = spec.not_before + CA_INTERMEDIATE_DAYS * DAY_S - 1;
-    TRY(cert_make(&spec, signer, SIGNER_ROOT, root_key, &der, &len, NULL));
+    TRY(cert_make(&spec, signer, SIGNER_ROOT, verifier, &der, &len));
     return write_pem(dir, INTERMEDIATE_PEM, der, len);
 }
 
@@ -122,14 +128,14 @@ static struct err fill_directory(const char *path, enum config_key_alg alg, cons
 {
     AUTO(keyfile_dir_closep) int dir = -1;
     AUTO(signer_closep) struct signer *signer = NULL;
-    AUTO(evp_pkey_freep) EVP_PKEY *root_key = NULL;
+    AUTO(evp_md_ctx_freep) EVP_MD_CTX *verifier = NULL;
     AUTO(x509_freep) X509 *root = NULL;
 
     TRY(keyfile_dir_open(path, &dir));
     TRY(signer_open(path, alg, 1, &signer));
-    TRY(issuer_key(signer, SIGNER_ROOT, &root_key));
-    TRY(make_root(dir, signer, root_key, prefix, &root));
-    TRY(make_intermediate(dir, signer, root, root_key, prefix));
+    TRY(cert_verifier(signer, SIGNER_ROOT, &verifier));
+    TRY(make_root(dir, signer, verifier, prefix, &root));
+    TRY(make_intermediate(dir, signer, verifier, root, prefix));
     return keyfile_sync(dir);
 }
 
@@ -271,14 +277,16 @@ struct err bootstrap_load(const char *keys_dir, enum config_key_alg alg, struct 
 {
     AUTO(keyfile_dir_closep) int dir = -1;
     AUTO(evp_pkey_freep) EVP_PKEY *root_key = NULL;
+    AUTO(evp_pkey_freep) EVP_PKEY *intermediate_key = NULL;
 
     TRY(keyfile_dir_open(keys_dir, &dir));
     TRY(signer_open(keys_dir, alg, 0, &ca->signer));
     TRY(issuer_key(ca->signer, SIGNER_ROOT, &root_key));
-    TRY(issuer_key(ca->signer, SIGNER_INTERMEDIATE, &ca->intermediate_key));
+    TRY(issuer_key(ca->signer, SIGNER_INTERMEDIATE, &intermediate_key));
     TRY(load_certificate(dir, ROOT_PEM, &ca->root));
     TRY(load_certificate(dir, INTERMEDIATE_PEM, &ca->intermediate));
     TRY(check_certificate(ROOT_PEM, ca->root, ca->root, root_key));
-    TRY(check_certificate(INTERMEDIATE_PEM, ca->intermediate, ca->root, ca->intermediate_key));
+    TRY(check_certificate(INTERMEDIATE_PEM, ca->intermediate, ca->root, intermediate_key));
+    TRY(cert_verifier(ca->signer, SIGNER_INTERMEDIATE, &ca->verifier));
     return derive(ca);
 }

@@ -85,7 +85,7 @@ void ca_close(struct ca *ca)
     signer_close(ca->signer);
     X509_free(ca->root);
     X509_free(ca->intermediate);
-    EVP_PKEY_free(ca->intermediate_key);
+    EVP_MD_CTX_free(ca->verifier);
     mem_free(ca->root_der);
     mem_free(ca->root_pem);
     mem_free(ca->intermediate_pem);

@@ -16,7 +16,7 @@
 struct ca {
     struct signer *signer;
     X509 *root, *intermediate;
-    EVP_PKEY *intermediate_key; /* public */
+    EVP_MD_CTX *verifier; /* of the intermediate's signatures */
     uint8_t intermediate_key_id[CERT_KEY_ID_LEN];
     int64_t intermediate_not_after;
     uint8_t *root_der;
@@ -26,8 +26,9 @@ struct ca {
 };
 
 struct ca_csr {
-    EVP_PKEY *pkey; /* public */
     enum key_kind kind;
+    uint8_t *spki;
+    size_t spki_len;
 };
 
 /* Make <state_dir>/keys with both keys and certificates, or nothing. */

@@ -20,30 +20,59 @@ struct err cert_serial(uint8_t out[CERT_SERIAL_LEN])
     return err_ok();
 }
 
-static struct err key_id_of(const X509_PUBKEY *key, uint8_t out[CERT_KEY_ID_LEN])
+/* SubjectPublicKeyInfo taken apart: algorithm and BIT STRING (RFC 5280 §4.1). */
+static struct err split_spki(const uint8_t *spki, size_t len, struct der_item *algorithm,
+                             struct der_item *bits)
 {
-    const unsigned char *bits = NULL;
-    int len = 0;
+    struct der_item info;
+    struct rd outer = rd_init(spki, len);
+
+    if (der_expect(&outer, DER_SEQUENCE, &info)) {
+        struct rd r = der_enter(&info);
+        if (der_expect(&r, DER_SEQUENCE, algorithm) && der_expect(&r, DER_BIT_STRING, bits) &&
+            bits->len > 1) {
+            return err_ok();
+        }
+    }
+    FAIL(ERR_INTERNAL, "a public key that is not DER");
+}
+
+struct err cert_key_id(const uint8_t *spki, size_t len, uint8_t out[CERT_KEY_ID_LEN])
+{
+    struct der_item algorithm;
+    struct der_item bits;
     uint8_t digest[SHA256_LEN];
 
-    TRY_OSSL(X509_PUBKEY_get0_param(NULL, &bits, &len, NULL, key));
-    TRY(sha256(bits, (size_t)len, digest));
+    TRY(split_spki(spki, len, &algorithm, &bits));
+    TRY(sha256(bits.body + 1, bits.len - 1, digest));
     memcpy(out, digest, CERT_KEY_ID_LEN);
     return err_ok();
 }
 
-static void x509_pubkey_freep(X509_PUBKEY **key)
+/* The bytes go in as they are: X509_set_pubkey() encodes and decodes the key again, which costs ten signatures. */
+static struct err set_key(X509 *x, const uint8_t *spki, size_t len)
 {
-    X509_PUBKEY_free(*key);
-    *key = NULL;
-}
+    struct der_item algorithm;
+    struct der_item bits;
+    const ASN1_OBJECT *oid = NULL;
+    const void *value = NULL;
+    int type = V_ASN1_UNDEF;
 
-struct err cert_key_id(EVP_PKEY *pkey, uint8_t out[CERT_KEY_ID_LEN])
-{
-    AUTO(x509_pubkey_freep) X509_PUBKEY *key = NULL;
-
-    TRY_OSSL(X509_PUBKEY_set(&key, pkey));
-    return key_id_of(key, out);
+    TRY(split_spki(spki, len, &algorithm, &bits));
+    const unsigned char *p = algorithm.whole;
+    AUTO(x509_algor_freep) X509_ALGOR *parsed = d2i_X509_ALGOR(NULL, &p, (long)algorithm.whole_len);
+    TRY_PTR(parsed);
+    X509_ALGOR_get0(&oid, &type, &value, parsed);
+    /* EC keys name their curve; RSA has NULL and Ed25519 nothing. */
+    ASN1_OBJECT *params = type == V_ASN1_OBJECT ? OBJ_dup(value) : NULL;
+    unsigned char *copy = OPENSSL_memdup(bits.body + 1, bits.len - 1);
+    if (copy == NULL || X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(x), OBJ_dup(oid), type, params,
+                                               copy, (int)bits.len - 1) != 1) {
+        OPENSSL_free(copy);
+        ASN1_OBJECT_free(params);
+        FAIL_OSSL("X509_PUBKEY_set0_param");
+    }
+    return err_ok();
 }
 
 static struct err add_extension(X509 *x, int nid, void *value, bool is_critical)
@@ -92,7 +121,7 @@ static struct err add_server_auth(X509 *x)
     return add_extension(x, NID_ext_key_usage, usage, false);
 }
 
-static struct err add_key_ids(X509 *x, const uint8_t *issuer_key_id)
+static struct err add_key_ids(X509 *x, const struct cert_spec *spec)
 {
     uint8_t own[CERT_KEY_ID_LEN];
     AUTO(asn1_octet_string_freep) ASN1_OCTET_STRING *subject = ASN1_OCTET_STRING_new();
@@ -100,11 +129,12 @@ static struct err add_key_ids(X509 *x, const uint8_t *issuer_key_id)
 
     TRY_PTR(subject);
     TRY_PTR(authority);
-    TRY(key_id_of(X509_get_X509_PUBKEY(x), own));
+    TRY(cert_key_id(spec->spki, spec->spki_len, own));
     TRY_OSSL(ASN1_OCTET_STRING_set(subject, own, sizeof(own)));
     authority->keyid = ASN1_OCTET_STRING_new();
     TRY_PTR(authority->keyid);
-    TRY_OSSL(ASN1_OCTET_STRING_set(authority->keyid, issuer_key_id == NULL ? own : issuer_key_id,
+    TRY_OSSL(ASN1_OCTET_STRING_set(authority->keyid,
+                                   spec->issuer_key_id == NULL ? own : spec->issuer_key_id,
                                    CERT_KEY_ID_LEN));
     TRY(add_extension(x, NID_subject_key_identifier, subject, false));
     return add_extension(x, NID_authority_key_identifier, authority, false);
@@ -170,11 +200,11 @@ static struct err build(const struct cert_spec *spec, const uint8_t *alg, size_t
     TRY(set_names(x, spec));
     TRY_PTR(ASN1_TIME_set(X509_getm_notBefore(x), (time_t)spec->not_before));
     TRY_PTR(ASN1_TIME_set(X509_getm_notAfter(x), (time_t)spec->not_after));
-    TRY_OSSL(X509_set_pubkey(x, spec->pkey));
+    TRY(set_key(x, spec->spki, spec->spki_len));
     TRY(add_constraints(x, spec));
     TRY(add_key_usage(x, spec->key_usage));
     TRY(add_names(x, spec));
-    TRY(add_key_ids(x, spec->issuer_key_id));
+    TRY(add_key_ids(x, spec));
     *out = MOVE(x);
     return err_ok();
 }
@@ -195,31 +225,64 @@ static struct err assemble(const uint8_t *tbs, size_t tbs_len, const uint8_t *al
     return buf_check(out);
 }
 
-/* What leaves is what a stranger would accept: parsed from the final bytes and verified with the public key. */
-static struct err self_check(const struct buf *der, EVP_PKEY *issuer_key, X509 **out)
+struct err cert_verifier(struct signer *signer, enum signer_issuer issuer, EVP_MD_CTX **out)
 {
-    const unsigned char *p = der->data;
-    AUTO(x509_freep) X509 *x = d2i_X509(NULL, &p, (long)der->len);
+    const uint8_t *spki = NULL;
+    const uint8_t *alg = NULL;
+    const ASN1_OBJECT *oid = NULL;
+    size_t spki_len = 0;
+    size_t alg_len = 0;
+    int digest = NID_undef;
+    AUTO(evp_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
-    if (x == NULL || p != der->data + der->len) {
-        FAIL_OSSL("parsing the new certificate");
+    TRY_PTR(ctx);
+    TRY(signer_spki(signer, issuer, &spki, &spki_len));
+    TRY(signer_algorithm(signer, issuer, &alg, &alg_len));
+    AUTO(evp_pkey_freep) EVP_PKEY *key = d2i_PUBKEY(NULL, &spki, (long)spki_len);
+    AUTO(x509_algor_freep) X509_ALGOR *algorithm = d2i_X509_ALGOR(NULL, &alg, (long)alg_len);
+    if (key == NULL || algorithm == NULL) {
+        FAIL_OSSL("reading an issuer's public key");
     }
-    if (X509_verify(x, issuer_key) != 1) {
-        FAIL_OSSL("verifying the new certificate's signature");
+    X509_ALGOR_get0(&oid, NULL, NULL, algorithm);
+    TRY_OSSL(OBJ_find_sigid_algs(OBJ_obj2nid(oid), &digest, NULL));
+    TRY_OSSL(EVP_DigestVerifyInit_ex(ctx, NULL, OBJ_nid2sn(digest), NULL, NULL, key, NULL));
+    *out = MOVE(ctx);
+    return err_ok();
+}
+
+/* What leaves is what a stranger would accept: taken apart from the final bytes and verified with the public key. */
+static struct err self_check(const struct buf *der, const EVP_MD_CTX *verifier)
+{
+    struct der_item whole;
+    struct der_item tbs;
+    struct der_item alg;
+    struct der_item sig;
+    struct rd outer = rd_init(der->data, der->len);
+    AUTO(evp_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+    TRY_PTR(ctx);
+    if (!der_is_strict(der->data, der->len) || !der_expect(&outer, DER_SEQUENCE, &whole)) {
+        FAIL(ERR_INTERNAL, "the new certificate is not DER");
     }
-    *out = MOVE(x);
+    struct rd r = der_enter(&whole);
+    if (!der_expect(&r, DER_SEQUENCE, &tbs) || !der_expect(&r, DER_SEQUENCE, &alg) ||
+        !der_expect(&r, DER_BIT_STRING, &sig) || r.left != 0) {
+        FAIL(ERR_INTERNAL, "the new certificate has not three parts");
+    }
+    TRY_OSSL(EVP_MD_CTX_copy_ex(ctx, verifier));
+    EVP_MD_CTX_set_flags(ctx, EVP_MD_CTX_FLAG_FINALISE);
+    TRY_OSSL(EVP_DigestVerify(ctx, sig.body + 1, sig.len - 1, tbs.whole, tbs.whole_len));
     return err_ok();
 }
 
 struct err cert_make(const struct cert_spec *spec, struct signer *signer, enum signer_issuer issuer,
-                     EVP_PKEY *issuer_key, uint8_t **der, size_t *der_len, X509 **parsed)
+                     const EVP_MD_CTX *verifier, uint8_t **der, size_t *der_len)
 {
     const uint8_t *alg = NULL;
     size_t alg_len = 0;
     uint8_t sig[SIGNER_SIG_MAX];
     size_t sig_len = sizeof(sig);
     AUTO(x509_freep) X509 *x = NULL;
-    AUTO(x509_freep) X509 *checked = NULL;
     AUTO(ossl_bytes_freep) unsigned char *tbs = NULL;
     AUTO(buf_clear) struct buf all = BUF_INIT(CERT_DER_MAX);
 
@@ -231,13 +294,10 @@ struct err cert_make(const struct cert_spec *spec, struct signer *signer, enum s
     }
     TRY(signer_sign(signer, issuer, tbs, (size_t)tbs_len, sig, &sig_len));
     TRY(assemble(tbs, (size_t)tbs_len, alg, alg_len, sig, sig_len, &all));
-    TRY(self_check(&all, issuer_key, &checked));
+    TRY(self_check(&all, verifier));
     *der_len = all.len;
     *der = (uint8_t *)buf_take(&all);
     TRY_PTR(*der);
-    if (parsed != NULL) {
-        *parsed = MOVE(checked);
-    }
     return err_ok();
 }
 

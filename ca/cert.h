@@ -23,7 +23,8 @@ struct cert_spec {
     uint8_t serial[CERT_SERIAL_LEN];
     const X509_NAME *issuer; /* NULL: self-signed, the subject */
     const char *common_name; /* NULL: empty subject */
-    EVP_PKEY *pkey;          /* subject public key */
+    const uint8_t *spki;     /* subject public key, DER SubjectPublicKeyInfo */
+    size_t spki_len;
     int64_t not_before, not_after;
     bool is_ca;
     int pathlen;                  /* CERT_PATHLEN_NONE or the constraint */
@@ -35,12 +36,15 @@ struct cert_spec {
 /* 128 bits: 120 and more of them random, positive, first octet not zero, so always 16 octets (RFC 5280 §4.1.2.2). */
 MUST_USE struct err cert_serial(uint8_t out[CERT_SERIAL_LEN]);
 /* First 160 bits of SHA-256 of the public key's BIT STRING (RFC 7093 §2, method 1). */
-MUST_USE struct err cert_key_id(EVP_PKEY *pkey, uint8_t out[CERT_KEY_ID_LEN]);
-/* Build, sign, parse back, and verify the signature with issuer_key: a wrong signature (a fault, a bug) never leaves.
- * *der owned by the caller (mem_free); *parsed too (X509_free), may be NULL. */
+MUST_USE struct err cert_key_id(const uint8_t *spki, size_t len, uint8_t out[CERT_KEY_ID_LEN]);
+/* What cert_make() checks an issuer's signatures with: initialised once, then only copied. *out: EVP_MD_CTX_free. */
+MUST_USE struct err cert_verifier(struct signer *signer, enum signer_issuer issuer,
+                                  EVP_MD_CTX **out);
+/* Build, sign, and verify from the final bytes: a wrong signature (a fault, a bug) never leaves. *der owned by the
+ * caller. */
 MUST_USE struct err cert_make(const struct cert_spec *spec, struct signer *signer,
-                              enum signer_issuer issuer, EVP_PKEY *issuer_key, uint8_t **der,
-                              size_t *der_len, X509 **parsed);
+                              enum signer_issuer issuer, const EVP_MD_CTX *verifier, uint8_t **der,
+                              size_t *der_len);
 /* Append PEM (RFC 7468) with its newline. */
 void cert_pem(struct buf *out, const uint8_t *der, size_t len);
 

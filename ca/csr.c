@@ -14,14 +14,33 @@
 /* RFC 2986 §4.1 knows version 0 only; older clients in use write 2, and nothing depends on it. */
 #define VERSION_MAX 2
 
-static const int SIGNATURES[] = {
-    NID_ecdsa_with_SHA256,
-    NID_ecdsa_with_SHA384,
-    NID_ecdsa_with_SHA512,
-    NID_sha256WithRSAEncryption,
-    NID_sha384WithRSAEncryption,
-    NID_sha512WithRSAEncryption,
-    NID_ED25519,
+#define ATTRIBUTES_TAG 0xa0u
+#define DER_SET 0x31u
+
+static const struct signature_kind {
+    uint8_t oid[9];
+    size_t oid_len;
+    enum key_kind key;
+    const char *digest; /* NULL: part of the algorithm */
+} SIGNATURES[] = {
+    {{0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02}, 8, KEY_EC, "SHA256"},
+    {{0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03}, 8, KEY_EC, "SHA384"},
+    {{0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x04}, 8, KEY_EC, "SHA512"},
+    {{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b}, 9, KEY_RSA, "SHA256"},
+    {{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0c}, 9, KEY_RSA, "SHA384"},
+    {{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0d}, 9, KEY_RSA, "SHA512"},
+    {{0x2b, 0x65, 0x70}, 3, KEY_ED25519, NULL},
+};
+
+/* extensionRequest (RFC 2985 §5.4.2) and Microsoft's older name for it. */
+static const uint8_t OID_EXTENSION_REQUEST[] = {0x2a, 0x86, 0x48, 0x86, 0xf7,
+                                                0x0d, 0x01, 0x09, 0x0e};
+static const uint8_t OID_MS_EXTENSION_REQUEST[] = {0x2b, 0x06, 0x01, 0x04, 0x01,
+                                                   0x82, 0x37, 0x02, 0x01, 0x0e};
+
+/* The CSR's fields; borrowed. attributes.whole is NULL when they are left out. */
+struct parts {
+    struct der_item info, subject, spki, attributes, algorithm, signature;
 };
 
 struct wanted {
@@ -43,6 +62,20 @@ static void show(const unsigned char *text, size_t len, char out[SHOWN_NAME_MAX 
     out[n] = '\0';
 }
 
+/* RFC 2986 §4.1: SEQUENCE { version, subject, subjectPKInfo, [0] attributes }; some clients leave empty attributes out. */
+static bool split_info(struct parts *out)
+{
+    struct der_item version;
+    struct rd r = der_enter(&out->info);
+
+    if (!der_expect(&r, DER_INTEGER, &version) || version.len != 1 ||
+        version.body[0] > VERSION_MAX || !der_expect(&r, DER_SEQUENCE, &out->subject) ||
+        !der_expect(&r, DER_SEQUENCE, &out->spki)) {
+        return false;
+    }
+    return r.left == 0 || (der_expect(&r, ATTRIBUTES_TAG, &out->attributes) && r.left == 0);
+}
+
 static struct err not_a_csr(struct ca_refusal *refusal)
 {
     return ca_refuse(refusal, false,
@@ -50,25 +83,21 @@ static struct err not_a_csr(struct ca_refusal *refusal)
                      "nothing else; send the request in DER form, base64url-encoded.");
 }
 
-/* RFC 2986 §4: SEQUENCE { SEQUENCE { version, subject, subjectPKInfo, [0] attributes }, algorithm, signature }. */
-static struct err find_spki(const uint8_t *der, size_t len, struct der_item *spki,
-                            struct ca_refusal *refusal)
+/* RFC 2986 §4: SEQUENCE { CertificationRequestInfo, signatureAlgorithm, signature }. */
+static struct err split(const uint8_t *der, size_t len, struct parts *out,
+                        struct ca_refusal *refusal)
 {
     struct der_item request;
-    struct der_item info;
-    struct der_item skipped;
     struct rd outer = rd_init(der, len);
 
     if (len > 0 && len <= CA_CSR_MAX && der_is_strict(der, len) &&
         der_expect(&outer, DER_SEQUENCE, &request)) {
         struct rd r = der_enter(&request);
-        if (der_expect(&r, DER_SEQUENCE, &info)) {
-            struct rd fields = der_enter(&info);
-            if (der_expect(&fields, DER_INTEGER, &skipped) &&
-                der_expect(&fields, DER_SEQUENCE, &skipped) &&
-                der_expect(&fields, DER_SEQUENCE, spki)) {
-                return err_ok();
-            }
+        if (der_expect(&r, DER_SEQUENCE, &out->info) &&
+            der_expect(&r, DER_SEQUENCE, &out->algorithm) &&
+            der_expect(&r, DER_BIT_STRING, &out->signature) && r.left == 0 &&
+            out->signature.body[0] == 0 && split_info(out)) {
+            return err_ok();
         }
     }
     return not_a_csr(refusal);
@@ -101,10 +130,16 @@ static struct err add_name(struct wanted *w, const unsigned char *text, size_t l
 }
 
 /* RFC 8555 §7.4: names may stand in the common name, in subjectAltName, or in both. */
-static struct err add_common_names(struct wanted *w, const X509_NAME *subject)
+static struct err add_common_names(struct wanted *w, const struct der_item *item)
 {
-    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    const unsigned char *p = item->whole;
+    AUTO(x509_name_freep) X509_NAME *subject = d2i_X509_NAME(NULL, &p, (long)item->whole_len);
 
+    if (subject == NULL) {
+        ERR_clear_error();
+        return not_a_csr(w->refusal);
+    }
+    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
     while (at >= 0) {
         AUTO(ossl_bytes_freep) unsigned char *text = NULL;
         int len =
@@ -188,41 +223,69 @@ static struct err vet_extensions(struct wanted *w, const STACK_OF(X509_EXTENSION
     return names == NULL ? err_ok() : add_alternative_names(w, names);
 }
 
-/* RFC 2986 §4.1 and RFC 2985 §5.4.2: extensions stand in one extensionRequest attribute. */
-static struct err vet_attributes(struct wanted *w, X509_REQ *req)
+static bool is_oid(const struct der_item *item, const uint8_t *oid, size_t len)
 {
-    static const int REQUESTS[] = {NID_ext_req, NID_ms_ext_req};
-    AUTO(extensions_freep) STACK_OF(X509_EXTENSION) *list = NULL;
-    int found = 0;
+    return item->len == len && memcmp(item->body, oid, len) == 0;
+}
 
-    for (size_t i = 0; i < ARRAY_N(REQUESTS); i++) {
-        int at = X509_REQ_get_attr_by_NID(req, REQUESTS[i], -1);
-        while (at >= 0) {
-            found++;
-            at = X509_REQ_get_attr_by_NID(req, REQUESTS[i], at);
+static struct err bad_attributes(struct ca_refusal *refusal)
+{
+    ERR_clear_error();
+    return ca_refuse(refusal, false,
+                     "The CSR's extension request is broken or stands there twice; make the "
+                     "request again with an up-to-date tool.");
+}
+
+/* Attribute ::= SEQUENCE { type, SET OF value }; an extension request has one value (RFC 2985 §5.4.2). *value stays
+ * untouched for other attributes. */
+static bool read_attribute(const struct der_item *attribute, struct der_item *value)
+{
+    struct der_item type;
+    struct der_item set;
+    struct rd r = der_enter(attribute);
+
+    if (!der_expect(&r, DER_OID, &type) || !der_expect(&r, DER_SET, &set) || r.left != 0) {
+        return false;
+    }
+    if (!is_oid(&type, OID_EXTENSION_REQUEST, sizeof(OID_EXTENSION_REQUEST)) &&
+        !is_oid(&type, OID_MS_EXTENSION_REQUEST, sizeof(OID_MS_EXTENSION_REQUEST))) {
+        return true;
+    }
+    struct rd values = der_enter(&set);
+    return value->whole == NULL && der_expect(&values, DER_SEQUENCE, value) && values.left == 0;
+}
+
+static struct err vet_attributes(struct wanted *w, const struct der_item *attributes)
+{
+    struct der_item attribute;
+    struct der_item value = {0};
+    struct rd r = der_enter(attributes);
+
+    while (r.left > 0) {
+        if (!der_expect(&r, DER_SEQUENCE, &attribute) || !read_attribute(&attribute, &value)) {
+            return bad_attributes(w->refusal);
         }
     }
-    if (found == 0) {
+    if (value.whole == NULL) {
         return err_ok();
     }
-    if (found == 1) {
-        list = X509_REQ_get_extensions(req);
-    }
+    const unsigned char *p = value.whole;
+    AUTO(extensions_freep)
+    STACK_OF(X509_EXTENSION) *list = d2i_X509_EXTENSIONS(NULL, &p, (long)value.whole_len);
     if (list == NULL) {
-        ERR_clear_error();
-        return ca_refuse(w->refusal, false,
-                         "The CSR's extension request is broken or stands there twice; make the "
-                         "request again with an up-to-date tool.");
+        return bad_attributes(w->refusal);
     }
     return vet_extensions(w, list);
 }
 
-static struct err vet_names(struct wanted *w, X509_REQ *req)
+static struct err vet_names(struct wanted *w, const struct parts *parts)
 {
     char text[IDENT_TEXT_MAX + 1];
 
-    TRY(vet_attributes(w, req));
-    TRY(add_common_names(w, X509_REQ_get_subject_name(req)));
+    if (parts->attributes.whole != NULL) {
+        TRY(vet_attributes(w, &parts->attributes));
+    }
+    TRY(add_common_names(w, &parts->subject));
     if (w->names_n == 0) {
         return ca_refuse(w->refusal, false,
                          "The CSR names no host; put the order's names into its subjectAltName "
@@ -240,20 +303,44 @@ static struct err vet_names(struct wanted *w, X509_REQ *req)
     return err_ok();
 }
 
-static struct err vet_signature(X509_REQ *req, EVP_PKEY *pkey, struct ca_refusal *refusal)
+/* RSA signatures carry NULL (or, from some clients, nothing) as parameters, the others nothing. */
+static const struct signature_kind *find_signature(const struct der_item *algorithm)
 {
-    int nid = X509_REQ_get_signature_nid(req);
-    bool is_known = false;
+    struct der_item oid;
+    struct der_item params;
+    struct rd r = der_enter(algorithm);
 
-    for (size_t i = 0; i < ARRAY_N(SIGNATURES); i++) {
-        is_known = is_known || SIGNATURES[i] == nid;
+    if (!der_expect(&r, DER_OID, &oid)) {
+        return NULL;
     }
-    if (!is_known) {
+    for (size_t i = 0; i < ARRAY_N(SIGNATURES); i++) {
+        const struct signature_kind *kind = &SIGNATURES[i];
+        if (is_oid(&oid, kind->oid, kind->oid_len)) {
+            bool is_fine = r.left == 0 || (kind->key == KEY_RSA &&
+                                           der_expect(&r, DER_NULL, &params) && r.left == 0);
+            return is_fine ? kind : NULL;
+        }
+    }
+    return NULL;
+}
+
+static struct err vet_signature(const struct parts *parts, enum key_kind key, EVP_PKEY *pkey,
+                                struct ca_refusal *refusal)
+{
+    const struct signature_kind *kind = find_signature(&parts->algorithm);
+    AUTO(evp_md_ctx_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+    TRY_PTR(ctx);
+    if (kind == NULL) {
         return ca_refuse(refusal, false,
                          "The CSR's signature algorithm is not accepted; sign it with ECDSA or "
                          "RSA (PKCS #1 v1.5) and SHA-256, SHA-384 or SHA-512, or with Ed25519.");
     }
-    if (X509_REQ_verify(req, pkey) != 1) {
+    EVP_MD_CTX_set_flags(ctx, EVP_MD_CTX_FLAG_FINALISE);
+    if (kind->key != key ||
+        EVP_DigestVerifyInit_ex(ctx, NULL, kind->digest, NULL, NULL, pkey, NULL) != 1 ||
+        EVP_DigestVerify(ctx, parts->signature.body + 1, parts->signature.len - 1,
+                         parts->info.whole, parts->info.whole_len) != 1) {
         ERR_clear_error();
         return ca_refuse(refusal, false,
                          "The CSR's signature does not fit its public key; make the request again "
@@ -262,25 +349,16 @@ static struct err vet_signature(X509_REQ *req, EVP_PKEY *pkey, struct ca_refusal
     return err_ok();
 }
 
-static struct err decode(const uint8_t *der, size_t len, X509_REQ **out, EVP_PKEY **pkey,
-                         struct ca_refusal *refusal)
+static struct err make_csr(const struct key_shape *key, struct ca_csr **out)
 {
-    const unsigned char *p = der;
-    AUTO(x509_req_freep) X509_REQ *req = d2i_X509_REQ(NULL, &p, (long)len);
+    AUTO(ca_csr_freep) struct ca_csr *csr = mem_zalloc(sizeof(*csr));
 
-    if (req == NULL || p != der + len || X509_REQ_get_version(req) < 0 ||
-        X509_REQ_get_version(req) > VERSION_MAX) {
-        ERR_clear_error();
-        return not_a_csr(refusal);
-    }
-    *pkey = X509_REQ_get_pubkey(req);
-    if (*pkey == NULL) {
-        ERR_clear_error();
-        return ca_refuse(refusal, true,
-                         "The CSR's public key is not a valid key of its type; make a new key "
-                         "with an up-to-date tool.");
-    }
-    *out = MOVE(req);
+    TRY_PTR(csr);
+    csr->kind = key->kind;
+    csr->spki_len = key->spki_len;
+    csr->spki = mem_dup(key->spki, key->spki_len);
+    TRY_PTR(csr->spki);
+    *out = MOVE(csr);
     return err_ok();
 }
 
@@ -288,36 +366,33 @@ struct err ca_csr_vet(const uint8_t *der, size_t der_len, const struct ident *id
                       size_t idents_n, unsigned min_rsa_bits, const uint8_t *account_spki,
                       size_t account_spki_len, struct ca_csr **out, struct ca_refusal *refusal)
 {
-    struct der_item spki;
+    struct parts parts = {0};
+    struct key_shape key = {0};
     struct wanted w = {.idents = idents, .n = idents_n, .refusal = refusal};
-    AUTO(ca_csr_freep) struct ca_csr *csr = mem_zalloc(sizeof(*csr));
-    AUTO(x509_req_freep) X509_REQ *req = NULL;
+    AUTO(evp_pkey_freep) EVP_PKEY *pkey = NULL;
 
-    TRY_PTR(csr);
     if (idents_n > CA_NAMES_MAX) {
         FAIL(ERR_INTERNAL, "an order of %zu names", idents_n);
     }
-    TRY(find_spki(der, der_len, &spki, refusal));
-    TRY(key_vet(spki.whole, spki.whole_len, min_rsa_bits, &csr->kind, refusal));
+    TRY(split(der, der_len, &parts, refusal));
+    TRY(key_vet(parts.spki.whole, parts.spki.whole_len, min_rsa_bits, &key, refusal));
     /* The encoding of an accepted key is canonical, so comparing bytes compares keys. */
-    if (spki.whole_len == account_spki_len &&
-        memcmp(spki.whole, account_spki, account_spki_len) == 0) {
+    if (key.spki_len == account_spki_len && memcmp(key.spki, account_spki, account_spki_len) == 0) {
         return ca_refuse(refusal, true,
                          "The CSR uses the account's own key (RFC 8555 section 11.1); make a "
                          "separate key for the certificate.");
     }
-    TRY(decode(der, der_len, &req, &csr->pkey, refusal));
-    TRY(vet_names(&w, req));
-    TRY(vet_signature(req, csr->pkey, refusal));
-    TRY(key_public_check(csr->pkey, refusal));
-    *out = MOVE(csr);
-    return err_ok();
+    TRY(vet_names(&w, &parts));
+    TRY(key_decode(&key, &pkey, refusal));
+    TRY(vet_signature(&parts, key.kind, pkey, refusal));
+    TRY(key_public_check(&key, pkey, refusal));
+    return make_csr(&key, out);
 }
 
 void ca_csr_free(struct ca_csr *csr)
 {
     if (csr != NULL) {
-        EVP_PKEY_free(csr->pkey);
+        mem_free(csr->spki);
         mem_free(csr);
     }
 }

@@ -104,7 +104,8 @@ struct err ca_issue(struct ca *ca, const struct ca_csr *csr, const struct ca_lea
     AUTO(general_names_freep) GENERAL_NAMES *names = GENERAL_NAMES_new();
     struct cert_spec spec = {
         .issuer = X509_get_subject_name(ca->intermediate),
-        .pkey = csr->pkey,
+        .spki = csr->spki,
+        .spki_len = csr->spki_len,
         .pathlen = CERT_PATHLEN_NONE,
         .key_usage = KU_DIGITAL_SIGNATURE,
         .names = names,
@@ -124,8 +125,7 @@ struct err ca_issue(struct ca *ca, const struct ca_csr *csr, const struct ca_lea
     hex_encode(spec.serial, sizeof(spec.serial), leaf.serial);
     spec.not_before = leaf.not_before;
     spec.not_after = leaf.not_after;
-    TRY(cert_make(&spec, ca->signer, SIGNER_INTERMEDIATE, ca->intermediate_key, &leaf.der,
-                  &leaf.der_len, NULL));
+    TRY(cert_make(&spec, ca->signer, SIGNER_INTERMEDIATE, ca->verifier, &leaf.der, &leaf.der_len));
     TRY(chain_join(leaf.der, leaf.der_len, ca->intermediate_pem, &leaf.chain_pem));
     *out = leaf;
     memset(&leaf, 0, sizeof(leaf));

@@ -15,7 +15,6 @@
     }
 
 OSSL_FREEP(X509, x509_freep, X509_free)
-OSSL_FREEP(X509_REQ, x509_req_freep, X509_REQ_free)
 OSSL_FREEP(X509_NAME, x509_name_freep, X509_NAME_free)
 OSSL_FREEP(X509_ALGOR, x509_algor_freep, X509_ALGOR_free)
 OSSL_FREEP(EVP_PKEY, evp_pkey_freep, EVP_PKEY_free)
@@ -31,7 +30,6 @@ OSSL_FREEP(AUTHORITY_KEYID, authority_keyid_freep, AUTHORITY_KEYID_free)
 OSSL_FREEP(EXTENDED_KEY_USAGE, extended_key_usage_freep, EXTENDED_KEY_USAGE_free)
 OSSL_FREEP(ASN1_BIT_STRING, asn1_bit_string_freep, ASN1_BIT_STRING_free)
 OSSL_FREEP(ASN1_OCTET_STRING, asn1_octet_string_freep, ASN1_OCTET_STRING_free)
-OSSL_FREEP(ASN1_INTEGER, asn1_integer_freep, ASN1_INTEGER_free)
 
 /* What i2d_*() allocated. */
 static inline void ossl_bytes_freep(unsigned char **bytes)

@@ -50,7 +50,7 @@ struct err ca_issue_own(struct ca *ca, struct store *store, const struct ident *
     struct ca_refusal refusal;
     AUTO(evp_pkey_freep) EVP_PKEY *pkey = EVP_EC_gen("P-256");
     AUTO(ca_leaf_clear) struct ca_leaf leaf = {0};
-    const struct ca_csr csr = {pkey, KEY_EC};
+    AUTO(ossl_bytes_freep) unsigned char *spki = NULL;
     const struct ca_leaf_request request = {
         .profile = ca_profile_find(NULL),
         .idents = idents,
@@ -63,6 +63,11 @@ struct err ca_issue_own(struct ca *ca, struct store *store, const struct ident *
     if (pkey == NULL) {
         FAIL_OSSL("EVP_EC_gen");
     }
+    int spki_len = i2d_PUBKEY(pkey, &spki);
+    if (spki_len <= 0) {
+        FAIL_OSSL("i2d_PUBKEY");
+    }
+    const struct ca_csr csr = {KEY_EC, spki, (size_t)spki_len};
     TRY(random_id(id));
     TRY(ca_issue(ca, &csr, &request, &leaf, &refusal));
     TRY(store_write(store, "ca.own", write_row, &row));

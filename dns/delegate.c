@@ -313,8 +313,7 @@ struct err delegate_release(struct delegate *delegate, const char *name)
     struct delegate_refusal refusal;
     char base[NAME_TEXT_MAX + 1];
 
-    struct err e =
-        delegate_parse_base(delegate, name, strnlen(name, NAME_TEXT_MAX + 4), base, &refusal);
+    struct err e = delegate_parse_domain(delegate, name, base, &refusal);
     if (e.code == ERR_REJECTED) {
         FAIL(ERR_NOT_FOUND, "%s", refusal.detail);
     }
@@ -341,8 +340,7 @@ struct err delegate_cname(struct delegate *delegate, const char *name, struct bu
     char owner[NAME_TEXT_MAX + 1];
 
     memset(&job, 0, sizeof(job));
-    struct err e =
-        delegate_parse_base(delegate, name, strnlen(name, NAME_TEXT_MAX + 4), job.base, &refusal);
+    struct err e = delegate_parse_domain(delegate, name, job.base, &refusal);
     if (e.code == ERR_REJECTED) {
         FAIL(ERR_MALFORMED, "%s", refusal.detail);
     }

@@ -150,10 +150,14 @@ struct delegate_target {
 };
 /* Lower-case UUID text? */
 bool delegate_is_uuid(const char *text, size_t len);
-/* Strip "*." and a trailing dot, fold, check; the delegate zone's own names are refused. */
+/* Fold and check a base name; the delegate zone's own names are refused. */
 MUST_USE struct err delegate_parse_base(const struct delegate *d, const char *text, size_t len,
                                         char base[NAME_TEXT_MAX + 1],
                                         struct delegate_refusal *refusal);
+/* The same from a person's or a storage client's text: "*." and a trailing dot are stripped. */
+MUST_USE struct err delegate_parse_domain(const struct delegate *d, const char *domain,
+                                          char base[NAME_TEXT_MAX + 1],
+                                          struct delegate_refusal *refusal);
 MUST_USE struct err delegate_name_target(const struct delegate *d, const char *text, size_t len,
                                          struct delegate_target *target,
                                          struct delegate_refusal *refusal);

@@ -151,8 +151,7 @@ static struct err storage_account(struct delegate *d, const struct delegate_who 
     const char *user = who->is_open ? DELEGATE_OPEN_USER : who->client;
 
     TRY(delegate_check_who(d, who, refusal));
-    TRY(delegate_parse_base(d, domain, strnlen(domain, NAME_TEXT_MAX + 4), out->subdomain,
-                            refusal));
+    TRY(delegate_parse_domain(d, domain, out->subdomain, refusal));
     if (!who->is_open) {
         if (!access_may_publish(d->access, who->client, out->subdomain)) {
             return delegate_refuse(refusal, DELEGATE_FORBIDDEN,
@@ -276,8 +275,7 @@ static struct err is_storage_key(struct update *u, const uint8_t secret_hash[SHA
 {
     char wanted[SHA256_B64_LEN + 1];
     struct delegate_refusal unused;
-    struct err e = delegate_parse_base(u->d, u->subdomain, strnlen(u->subdomain, NAME_TEXT_MAX + 4),
-                                       u->base, &unused);
+    struct err e = delegate_parse_domain(u->d, u->subdomain, u->base, &unused);
 
     *is_equal = false;
     if (e.code == ERR_REJECTED || strlen(u->user) > CLIENT_NAME_MAX) {

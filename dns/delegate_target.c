@@ -39,13 +39,6 @@ struct err delegate_parse_base(const struct delegate *d, const char *text, size_
 {
     const char *why = "not a name";
 
-    if (len > 0 && text[len - 1] == '.') {
-        len--;
-    }
-    if (len > 2 && text[0] == '*' && text[1] == '.') {
-        text += 2;
-        len -= 2;
-    }
     if (name_parse(text, len, base, &why).code != ERR_OK) {
         return delegate_refuse(refusal, DELEGATE_BAD_NAME, "'%.*s' is not a usable name: %s",
                                (int)(len > SHOWN_NAME_MAX ? SHOWN_NAME_MAX : len), text, why);
@@ -57,6 +50,21 @@ struct err delegate_parse_base(const struct delegate *d, const char *text, size_
                                base, d->cfg->delegate_zone);
     }
     return err_ok();
+}
+
+struct err delegate_parse_domain(const struct delegate *d, const char *domain,
+                                 char base[NAME_TEXT_MAX + 1], struct delegate_refusal *refusal)
+{
+    size_t len = strnlen(domain, NAME_TEXT_MAX + 4);
+
+    if (len > 0 && domain[len - 1] == '.') {
+        len--;
+    }
+    if (len > 2 && domain[0] == '*' && domain[1] == '.') {
+        domain += 2;
+        len -= 2;
+    }
+    return delegate_parse_base(d, domain, len, base, refusal);
 }
 
 struct err delegate_name_target(const struct delegate *d, const char *text, size_t len,

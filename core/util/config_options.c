@@ -45,14 +45,11 @@ const struct config_option CONFIG_OPTIONS[] = {
            .sentence =
                "Base of the URLs given to clients: https, a host, perhaps a port, no path."),
     OPTION("listen.https", TYPE_ENDPOINTS, "0.0.0.0:443,[::]:443", AT_LIST(listen_https),
-           .default_port = 443,
            .sentence = "Addresses for ACME, the doors and the admin API; at least one."),
     OPTION("listen.http", TYPE_ENDPOINTS, "0.0.0.0:80,[::]:80", AT_LIST(listen_http),
-           .default_port = 80,
            .sentence = "Addresses for the root certificate and other public files over plain HTTP; "
                        "`[]` turns it off."),
     OPTION("listen.dns", TYPE_ENDPOINTS, "0.0.0.0:53,[::]:53", AT_LIST(listen_dns),
-           .default_port = 53,
            .sentence = "Addresses for DNS, UDP and TCP; answers leave from the address that was "
                        "asked."),
     OPTION("zones", TYPE_ZONES, "", AT_LIST(zones), .shown = "one zone, `home.arpa` (RFC 8375)",

@@ -209,7 +209,7 @@ static void set_duration(struct config_loader *loader, void *base,
     if (!is_zero && (unit == 0 || !parse_number(item->text, len - 1, &n))) {
         config_problem(loader, &item->where, option->key,
                        "'%.*s' is not a duration; write a number with d, h, m or s, as in 90d, "
-                       "24h, 15m or 1s",
+                       "1h, 15m or 1s",
                        SHOWN_MAX, item->text);
         return;
     }

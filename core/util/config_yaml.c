@@ -1,6 +1,6 @@
 /* The configuration file: YAML document nodes, each with its line and column, matched against the option table.
  *
- * Two passes: the first looks at tokens and refuses what document nodes no longer show (anchors, aliases, tags,
+ * Two passes: the first looks at tokens and refuses what document nodes no longer show (aliases, tags,
  * directives, a second document); the second composes the one document and walks it.  The walk goes as deep as the
  * option table, whatever the file's nesting. */
 #include "core/util/config_internal.h"
@@ -96,8 +96,6 @@ static struct err parser_problem(struct config_loader *loader, const yaml_parser
 static const char *refused_token(yaml_token_type_t type)
 {
     switch ((int)type) {
-    case YAML_ANCHOR_TOKEN:
-        return "anchors (&name) are not allowed";
     case YAML_ALIAS_TOKEN:
         return "aliases (*name) are not allowed; put text that begins with * in quotes";
     case YAML_TAG_TOKEN:

@@ -61,3 +61,54 @@ def own_namespace(directory, resolvers=("127.0.0.1",)):
             _check(_libc.setns(handle, kind))
             os.close(handle)
         os.chdir(working_directory)
+
+
+class Host:
+    """A second machine on the scenario's network: a network namespace of its own at `address`, joined by a veth pair."""
+
+    def __init__(self, address=INGRESS, network="10.8.10.0/24", router="10.8.10.254"):
+        self.address, self.network, self.router = address, network, router
+        self.holder = None
+
+    def __enter__(self):
+        # pylint: disable=consider-using-with
+        self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo ready; exec sleep infinity"], stdout=subprocess.PIPE)
+        try:
+            assert self.holder.stdout.readline() == b"ready\n"
+            length = self.network.partition("/")[2]
+            subprocess.run(["ip", "address", "del", f"{self.address}/32", "dev", "lo"], check=True)
+            _run("ip", "link", "add", "inside", "type", "veth", "peer", "name", "eth0", "netns", str(self.holder.pid))
+            _run("ip", "address", "add", f"{self.router}/{length}", "dev", "inside")
+            _run("ip", "link", "set", "inside", "up")
+            for command in (("link", "set", "lo", "up"), ("address", "add", f"{self.address}/{length}", "dev", "eth0"),
+                            ("link", "set", "eth0", "up"), ("route", "add", "default", "via", self.router)):
+                _run(*self.command("ip", *command))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def command(self, *command):
+        """The command line that runs `command` on that machine."""
+        return ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net", "--", *(str(part) for part in command)]
+
+    def __exit__(self, *unused):
+        self.holder.kill()
+        self.holder.wait()
+        subprocess.run(["ip", "link", "del", "inside"], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["ip", "address", "replace", f"{self.address}/32", "dev", "lo"], check=True)
+
+
+@contextlib.contextmanager
+def scratch_etc(directory, resolv_conf):
+    """An /etc that can be written to without touching the machine's: an overlay in the scenario's mount namespace."""
+    _run("mount", "-t", "tmpfs", "tmpfs", directory)
+    for name in ("upper", "work"):
+        os.mkdir(os.path.join(directory, name))
+    _run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/etc,upperdir={directory}/upper,workdir={directory}/work", "/etc")
+    try:
+        _run("mount", "--bind", resolv_conf, "/etc/resolv.conf")
+        yield
+    finally:
+        _run("umount", "--lazy", "/etc")
+        _run("umount", "--lazy", directory)

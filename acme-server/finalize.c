@@ -1,0 +1,267 @@
+/* finalize: a ready order and a CSR become a certificate, in one reply. RFC 8555 §7.4. */
+#include <string.h>
+
+#include "acme-server/acme_impl.h"
+#include "acme-server/acme_store.h"
+#include "acme-server/handlers.h"
+#include "acme-server/order_names.h"
+#include "core/util/log.h"
+#include "core/util/mem.h"
+
+struct csr_bytes {
+    uint8_t *der;
+    size_t len;
+    uint8_t hash[SHA256_LEN];
+};
+
+struct finalize {
+    struct acme *acme;
+    const char *id;
+    struct order_row order;
+    struct order_proof *proofs; /* of a ready order */
+    struct ca_leaf leaf;
+    char certificate_id[OBJECT_ID_LEN + 1];
+    const char *profile;
+    const struct csr_bytes *csr;
+    const char *failed_authz; /* to withdraw, or NULL */
+    const char *error;
+};
+
+static void finalize_clear(struct finalize *f)
+{
+    order_row_clear(&f->order);
+    mem_free(f->proofs);
+    ca_leaf_clear(&f->leaf);
+}
+
+static void csr_bytes_clear(struct csr_bytes *csr)
+{
+    mem_free(csr->der);
+}
+
+static struct err load_fn(struct db *db, void *arg)
+{
+    struct finalize *f = arg;
+
+    order_row_clear(&f->order);
+    mem_free(MOVE(f->proofs));
+    TRY(acme_db_order_load(db, f->id, &f->order));
+    return acme_db_order_proofs(db, &f->order, &f->proofs);
+}
+
+static struct err load(struct acme_req *r, struct finalize *f)
+{
+    struct err e = store_read(r->acme->store, "acme.order.proofs", load_fn, f);
+
+    if (e.code == ERR_NOT_FOUND) {
+        return acme_req_missing(r, "order");
+    }
+    TRY(e);
+    if (strcmp(f->order.account_id, r->account_id) != 0) {
+        return acme_req_foreign(r, "order");
+    }
+    return err_ok();
+}
+
+static struct err take_csr(struct acme_req *r, struct csr_bytes *out)
+{
+    const char *text = NULL;
+
+    TRY(acme_req_object(r));
+    TRY(acme_req_text(r, "csr", &text));
+    if (text == NULL || text[0] == '\0') {
+        REJECT(&r->prob, PROBLEM_MALFORMED, 0,
+               "\"csr\" is missing: send the DER of a PKCS#10 request as base64url.");
+    }
+    if (strlen(text) > BASE64URL_LEN(CA_CSR_MAX)) {
+        REJECT(&r->prob, PROBLEM_BAD_CSR, 0, "The CSR is larger than %u bytes.", CA_CSR_MAX);
+    }
+    out->len = strlen(text) / 4 * 3 + 3;
+    out->der = mem_zalloc(out->len);
+    TRY_PTR(out->der);
+    if (base64url_decode(text, strlen(text), out->der, &out->len).code != ERR_OK) {
+        REJECT(&r->prob, PROBLEM_MALFORMED, 0,
+               "\"csr\" is not base64url without padding: send the DER form, not PEM.");
+    }
+    return sha256(out->der, out->len, out->hash);
+}
+
+/* --- an order that cannot end well ----------------------------------------------------------------------------------- */
+
+static struct err fail_fn(struct db *db, void *arg)
+{
+    const struct finalize *f = arg;
+
+    if (f->failed_authz != NULL) {
+        /* Ends every order that builds on it, this one included. */
+        return acme_db_authz_withdraw(db, f->failed_authz, f->error);
+    }
+    return acme_db_order_fail(db, f->id, f->error);
+}
+
+/* r->prob is set: the order ends with it. */
+static struct err fail_order(struct acme_req *r, struct finalize *f, const char *authz_id)
+{
+    AUTO(mem_freep) char *error = NULL;
+
+    TRY(acme_problem_text(&r->prob, &error));
+    f->error = error;
+    f->failed_authz = authz_id;
+    struct err e = store_write(r->acme->store, "acme.order.fail", fail_fn, f);
+    f->error = NULL;
+    if (e.code != ERR_BAD_STATE) { /* that is: it ended already */
+        TRY(e);
+    }
+    log_ev(LOG_INFO, "acme.order.invalid", {"order", f->id}, {"account", r->account_id});
+    FAIL(ERR_REJECTED, "%s", r->prob.detail);
+}
+
+/* Policy once more, for every name, at this moment. */
+static struct err check_policy(struct acme_req *r, struct finalize *f)
+{
+    char name[IDENT_TEXT_MAX + 1];
+
+    for (size_t i = 0; i < f->order.names_n; i++) {
+        const struct order_proof *proof = &f->proofs[i];
+        enum problem_type type = PROBLEM_NONE;
+        ident_text(&proof->ident, name);
+        const char *why = order_name_refused(r->acme->cfg, &proof->ident, &type);
+        if (why != NULL) {
+            err_ignore(problem_set(&r->prob, type, 0, "\"%s\" is refused: %s.", name, why));
+            return fail_order(r, f, NULL);
+        }
+        if (!proof->is_valid) {
+            err_ignore(problem_set(&r->prob, PROBLEM_UNAUTHORIZED, 0,
+                                   "The authorization of \"%s\" is not valid any longer: make a "
+                                   "new order.",
+                                   name));
+            return fail_order(r, f, NULL);
+        }
+        if (proof->is_published &&
+            !delegate_publisher_may(r->acme->delegate, &proof->by, &proof->ident)) {
+            err_ignore(problem_set(&r->prob, PROBLEM_UNAUTHORIZED, 0,
+                                   "Whoever published the value for \"%s\" may not have that name "
+                                   "any longer: add it to the client's names, or publish with "
+                                   "another client in a new order.",
+                                   name));
+            return fail_order(r, f, proof->authz_id);
+        }
+    }
+    return err_ok();
+}
+
+/* --- signing --------------------------------------------------------------------------------------------------------- */
+
+static struct err issued_fn(struct db *db, void *arg)
+{
+    const struct finalize *f = arg;
+
+    TRY(acme_db_order_issued(db, f->id, f->certificate_id, f->csr->hash, f->leaf.not_after));
+    return ca_leaf_store(db, &f->leaf, f->certificate_id, f->order.account_id, f->id, f->profile);
+}
+
+static struct err vet(struct acme_req *r, const struct csr_bytes *csr, const struct ident *idents,
+                      size_t idents_n, struct ca_csr **out)
+{
+    struct ca_refusal refusal = {0};
+    size_t spki_len = 0;
+    const uint8_t *spki = jwk_spki(r->key, &spki_len);
+    struct err e = ca_csr_vet(csr->der, csr->len, idents, idents_n,
+                              (unsigned)r->acme->cfg->min_rsa_bits, spki, spki_len, out, &refusal);
+
+    if (e.code == ERR_REJECTED) {
+        REJECT(&r->prob, refusal.is_bad_key ? PROBLEM_BAD_PUBLIC_KEY : PROBLEM_BAD_CSR, 0, "%s",
+               refusal.detail);
+    }
+    return e;
+}
+
+static struct err sign(struct acme_req *r, struct finalize *f, const struct ca_csr *csr,
+                       const struct ident *idents)
+{
+    struct ca_refusal refusal = {0};
+    const struct ca_profile *profile = ca_profile_find(f->order.profile);
+    const struct ca_leaf_request request = {.profile = profile,
+                                            .idents = idents,
+                                            .idents_n = f->order.names_n,
+                                            .not_before = f->order.not_before,
+                                            .not_after = f->order.not_after};
+
+    if (profile == NULL) {
+        err_ignore(problem_set(&r->prob, PROBLEM_INVALID_PROFILE, 0,
+                               "The profile \"%s\" does not exist any longer: make a new order.",
+                               f->order.profile));
+        return fail_order(r, f, NULL);
+    }
+    struct err e = ca_issue(r->acme->ca, csr, &request, &f->leaf, &refusal);
+    if (e.code == ERR_REJECTED) {
+        err_ignore(problem_set(&r->prob, PROBLEM_MALFORMED, 0, "%s", refusal.detail));
+        return fail_order(r, f, NULL);
+    }
+    f->profile = profile->name;
+    return e;
+}
+
+static struct err issue(struct acme_req *r, struct finalize *f)
+{
+    AUTO(ca_csr_freep) struct ca_csr *csr = NULL;
+    AUTO(mem_freep) struct ident *idents = mem_array(f->order.names_n, sizeof(*idents));
+
+    TRY_PTR(idents);
+    for (size_t i = 0; i < f->order.names_n; i++) {
+        idents[i] = f->order.names[i].ident;
+    }
+    TRY(vet(r, f->csr, idents, f->order.names_n, &csr));
+    TRY(check_policy(r, f));
+    TRY(sign(r, f, csr, idents));
+    TRY(random_id(f->certificate_id));
+    struct err e = store_write(r->acme->store, "acme.order.issued", issued_fn, f);
+    if (e.code == ERR_BAD_STATE) {
+        REJECT(&r->prob, PROBLEM_ORDER_NOT_READY, 0,
+               "The order ended while it was finalized: read it again.");
+    }
+    TRY(e);
+    log_ev(LOG_INFO, "acme.order.finalize", {"order", f->id}, {"account", r->account_id},
+           {"certificate", f->certificate_id}, {"serial", f->leaf.serial}, {"profile", f->profile});
+    f->order.status = ORDER_VALID;
+    memcpy(f->order.certificate_id, f->certificate_id, sizeof(f->order.certificate_id));
+    return err_ok();
+}
+
+/* The order is claimed: nobody else signs for it now. */
+static struct err finalize_claimed(struct acme_req *r, struct finalize *f)
+{
+    TRY(load(r, f));
+    switch (f->order.status) {
+    case ORDER_PENDING:
+        REJECT(&r->prob, PROBLEM_ORDER_NOT_READY, 0,
+               "The order is pending: complete its authorizations first.");
+    case ORDER_INVALID:
+        REJECT(&r->prob, PROBLEM_ORDER_NOT_READY, 0,
+               "The order is invalid: its \"error\" says why; make a new one.");
+    case ORDER_VALID:
+        if (!f->order.has_csr ||
+            !ct_equal(f->order.csr_hash, SHA256_LEN, f->csr->hash, SHA256_LEN)) {
+            REJECT(&r->prob, PROBLEM_ORDER_NOT_READY, 0,
+                   "The order was finalized with another CSR: make a new order.");
+        }
+        break;
+    case ORDER_READY:
+        TRY(issue(r, f));
+        break;
+    }
+    return acme_order_reply(r, &f->order, 200);
+}
+
+struct err acme_finalize(struct acme_req *r, const char *order_id)
+{
+    AUTO(csr_bytes_clear) struct csr_bytes csr = {0};
+    AUTO(finalize_clear) struct finalize f = {.acme = r->acme, .id = order_id, .csr = &csr};
+    struct claim claim;
+
+    TRY(take_csr(r, &csr));
+    claim_take(&r->acme->claims, order_id, &claim);
+    struct err e = finalize_claimed(r, &f);
+    claim_drop(&r->acme->claims, &claim);
+    return e;
+}

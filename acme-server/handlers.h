@@ -1,0 +1,26 @@
+/* The handlers that routes.c names. The POST ones run inside acme_post(). */
+#ifndef ACME_SERVER_HANDLERS_H
+#define ACME_SERVER_HANDLERS_H
+
+#include "acme-server/request.h"
+#include "core/http/http.h"
+
+void acme_directory(void *ctx, const struct http_req *http, struct http_resp *resp);
+void acme_new_nonce(void *ctx, const struct http_req *http, struct http_resp *resp);
+MUST_USE struct err acme_new_account(struct acme_req *r);
+MUST_USE struct err acme_account(struct acme_req *r); /* and .../orders */
+MUST_USE struct err acme_new_order(struct acme_req *r);
+MUST_USE struct err acme_order(struct acme_req *r); /* and .../finalize */
+MUST_USE struct err acme_authz(struct acme_req *r);
+MUST_USE struct err acme_challenge(struct acme_req *r);
+MUST_USE struct err acme_certificate(struct acme_req *r);
+
+/* finalize.c, for an order that is the account's. */
+struct order_row;
+MUST_USE struct err acme_finalize(struct acme_req *r, const char *order_id);
+/* order.c: the order object as reply, the same wherever it is shown; Location and Retry-After included. */
+MUST_USE struct err acme_order_reply(struct acme_req *r, const struct order_row *order, int status);
+/* Load an order of this account; 404 and 403 otherwise. The caller clears *out. */
+MUST_USE struct err acme_order_of(struct acme_req *r, const char *id, struct order_row *out);
+
+#endif

@@ -1,0 +1,67 @@
+/* Expiry, deletion, removal of clients, counters. */
+#include "acme-server/acme_impl.h"
+#include "acme-server/acme_store.h"
+#include "acme-server/withdraw.h"
+#include "core/util/log.h"
+#include "core/util/mem.h"
+
+#define MAINTAIN_BATCH 256u
+
+struct maintain {
+    char *error;
+    size_t changed_n;
+};
+
+static struct err maintain_fn(struct db *db, void *arg)
+{
+    struct maintain *m = arg;
+
+    return acme_db_maintain(db, MAINTAIN_BATCH, m->error, &m->changed_n);
+}
+
+static struct err error_text(enum problem_type type, const char *detail, char **out)
+{
+    struct problem prob = {0};
+
+    err_ignore(problem_set(&prob, type, 0, "%s", detail));
+    return acme_problem_text(&prob, out);
+}
+
+struct err acme_maintain(struct acme *acme, size_t *changed_n)
+{
+    AUTO(mem_freep) char *error = NULL;
+
+    TRY(error_text(PROBLEM_MALFORMED, "The order expired before it was finalized: make a new one.",
+                   &error));
+    struct maintain m = {.error = error};
+    TRY(store_write(acme->store, "acme.maintain", maintain_fn, &m));
+    *changed_n = m.changed_n;
+    return err_ok();
+}
+
+struct err acme_client_removed(void *ctx, struct db *db, const char *client)
+{
+    AUTO(mem_freep) char *error = NULL;
+
+    (void)ctx;
+    TRY(error_text(PROBLEM_UNAUTHORIZED,
+                   "The client that proved a name of this order was removed: make a new order and "
+                   "publish with a client that may have the name.",
+                   &error));
+    return acme_db_client_withdraw(db, client, error);
+}
+
+static struct err count_fn(struct db *db, void *arg)
+{
+    return acme_db_count(db, arg);
+}
+
+struct err acme_count(struct acme *acme, struct acme_counts *out)
+{
+    struct acme_db_counts counts = {0};
+
+    TRY(store_read(acme->store, "acme.count", count_fn, &counts));
+    *out = (struct acme_counts){counts.accounts, counts.orders_pending, counts.orders_valid,
+                                counts.authz_pending};
+    return err_ok();
+}

@@ -1,0 +1,180 @@
+/* struct acme's life, its routes, and what the HTTP server says on its own below /acme/. */
+#include <stdio.h>
+#include <string.h>
+
+#include "acme-server/acme_impl.h"
+#include "acme-server/acme_store.h"
+#include "acme-server/handlers.h"
+#include "acme-server/withdraw.h"
+#include "core/util/mem.h"
+
+struct route_row {
+    const char *path;
+    enum acme_key_mode key_mode;
+    struct err (*handler)(struct acme_req *r);
+};
+
+static const struct route_row POSTS[] = {
+    {"/acme/new-account", ACME_KEY_NEW, acme_new_account},
+    {"/acme/account/*", ACME_KEY_ACCOUNT, acme_account},
+    {"/acme/new-order", ACME_KEY_ACCOUNT, acme_new_order},
+    {"/acme/order/*", ACME_KEY_ACCOUNT, acme_order},
+    {"/acme/authz/*", ACME_KEY_ACCOUNT, acme_authz},
+    {"/acme/challenge/*", ACME_KEY_ACCOUNT, acme_challenge},
+    {"/acme/certificate/*", ACME_KEY_ACCOUNT, acme_certificate},
+};
+_Static_assert(ARRAY_N(POSTS) <= ACME_ENDPOINTS, "endpoints");
+
+static struct err parts_new(struct acme *acme, const struct acme_options *options)
+{
+    TRY(base_urls_init(&acme->base_urls, options->cfg, options->https_port));
+    TRY(nonce_box_new(&acme->nonces));
+    TRY(account_cache_new(ACME_ACCOUNT_CACHE, &acme->accounts));
+    TRY(validator_new(acme, &acme->validator));
+    TRY(access_on_remove(options->access, acme_client_removed, acme));
+    delegate_on_value(options->delegate, validator_on_value, acme->validator);
+    return err_ok();
+}
+
+struct err acme_new(const struct acme_options *options, struct acme **out)
+{
+    struct acme *acme = mem_zalloc(sizeof(*acme));
+
+    TRY_PTR(acme);
+    acme->cfg = options->cfg;
+    acme->store = options->store;
+    acme->access = options->access;
+    acme->ca = options->ca;
+    acme->zones = options->zones;
+    acme->delegate = options->delegate;
+    acme->resolve = options->resolve;
+    claim_table_init(&acme->claims);
+    (void)pthread_mutex_init(&acme->readers.lock, NULL);
+    struct err e = parts_new(acme, options);
+    if (e.code != ERR_OK) {
+        acme_free(acme);
+        return e;
+    }
+    for (size_t i = 0; i < ARRAY_N(POSTS); i++) {
+        acme->endpoints[i] = (struct acme_endpoint){acme, POSTS[i].key_mode, POSTS[i].handler};
+    }
+    *out = acme;
+    return err_ok();
+}
+
+static struct err resume(void *ctx, const struct waiting_row *row)
+{
+    struct acme *acme = ctx;
+    struct val_target target = {.ident = row->ident};
+
+    delegate_expect(acme->delegate, &row->ident, row->digest, row->expires_unix);
+    if (!row->is_processing) {
+        return err_ok();
+    }
+    memcpy(target.challenge_id, row->challenge_id, sizeof(target.challenge_id));
+    memcpy(target.authz_id, row->authz_id, sizeof(target.authz_id));
+    memcpy(target.digest, row->digest, sizeof(target.digest));
+    return validator_add(acme->validator, &target, val_dns01_is_local(acme, &row->ident));
+}
+
+static struct err resume_fn(struct db *db, void *arg)
+{
+    return acme_db_waiting(db, resume, arg);
+}
+
+struct err acme_start(struct acme *acme)
+{
+    TRY(store_read(acme->store, "acme.resume", resume_fn, acme));
+    return validator_start(acme->validator, ACME_VALIDATORS);
+}
+
+void acme_free(struct acme *acme)
+{
+    if (acme == NULL) {
+        return;
+    }
+    delegate_on_value(acme->delegate, NULL, NULL);
+    validator_free(acme->validator);
+    while (acme->readers.free_n > 0) {
+        zone_reader_free(acme->readers.free[--acme->readers.free_n]);
+    }
+    (void)pthread_mutex_destroy(&acme->readers.lock);
+    claim_table_clear(&acme->claims);
+    account_cache_free(acme->accounts);
+    nonce_box_free(acme->nonces);
+    mem_free(acme);
+}
+
+struct err acme_reader_take(struct acme *acme, struct zone_reader **out)
+{
+    struct reader_pool *pool = &acme->readers;
+    struct zone_reader *reader = NULL;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    if (pool->free_n > 0) {
+        reader = pool->free[--pool->free_n];
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (reader == NULL) {
+        return zone_reader_new(acme->zones, out);
+    }
+    *out = reader;
+    return err_ok();
+}
+
+void acme_reader_give(struct acme *acme, struct zone_reader *reader)
+{
+    struct reader_pool *pool = &acme->readers;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    /* There are never more than ZONE_READERS_MAX of them. */
+    pool->free[pool->free_n++] = reader;
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+static struct err route_add(struct http_route *routes, size_t cap, size_t *n,
+                            const struct http_route *route)
+{
+    if (*n >= cap) {
+        FAIL(ERR_LIMIT, "more than %zu routes", cap);
+    }
+    routes[*n] = *route;
+    *n += 1;
+    return err_ok();
+}
+
+struct err acme_routes(struct acme *acme, struct http_route *routes, size_t cap, size_t *n)
+{
+    const struct http_route directory = {HTTP_GET, HTTP_ON_TLS,    "/acme/directory",
+                                         0,        acme_directory, acme};
+    const struct http_route nonce = {HTTP_GET | HTTP_HEAD, HTTP_ON_TLS, "/acme/new-nonce", 0,
+                                     acme_new_nonce,       acme};
+
+    TRY(route_add(routes, cap, n, &directory));
+    TRY(route_add(routes, cap, n, &nonce));
+    for (size_t i = 0; i < ARRAY_N(POSTS); i++) {
+        const struct http_route post = {HTTP_POST,    HTTP_ON_TLS, POSTS[i].path,
+                                        JWS_BODY_MAX, acme_post,   &acme->endpoints[i]};
+        TRY(route_add(routes, cap, n, &post));
+    }
+    return err_ok();
+}
+
+void acme_on_http_error(struct acme *acme, const struct http_req *req, int status,
+                        const char *detail, struct http_resp *resp)
+{
+    struct problem prob = {0};
+    char base[BASE_URL_MAX + 1];
+    enum problem_type type = PROBLEM_MALFORMED;
+
+    if (status >= 500) {
+        type = PROBLEM_SERVER_INTERNAL;
+    } else if (status == 429) {
+        type = PROBLEM_RATE_LIMITED;
+    }
+    err_ignore(problem_set(&prob, type, status, "%s", detail));
+    problem_respond(&prob, resp);
+    problem_clear(&prob);
+    base_url_of(&acme->base_urls, req->host, base);
+    acme_add_headers(acme, base, resp);
+}

@@ -1,0 +1,11 @@
+/* What happens to authorizations when policy changes. */
+#ifndef ACME_SERVER_WITHDRAW_H
+#define ACME_SERVER_WITHDRAW_H
+
+#include "core/store/store.h"
+#include "core/util/err.h"
+
+/* For access_on_remove(); ctx is struct acme. In the removing transaction. */
+MUST_USE struct err acme_client_removed(void *ctx, struct db *db, const char *client);
+
+#endif

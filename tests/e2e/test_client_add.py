@@ -1,0 +1,206 @@
+"""`bailiwick client …`: every block that `client add` prints is run exactly as printed; list, remove, cname, release."""
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from appliance import SECRET, environment
+from jws_client import Acme, http_session, httpreq
+from namespace import CA_ADDRESS, Host, write_resolv_conf
+from tools import ask, assert_certificate, run, txt_values
+from traefik import Traefik
+
+VALUE = "cli" + "c" * 40
+PATTERNS = ("svc.test", "*.svc.test")
+BLOCKS = ("lego, httpreq", "lego 4.22 or newer, acme-dns with HTTP storage", "Traefik, httpreq", "Traefik, acme-dns with HTTP storage")
+
+
+def add(app, name, *patterns, **more):
+    options = [part for pattern in patterns for part in ("--name", pattern)]
+    return app.cli("client", "add", name, *options, **more)
+
+
+def blocks(text):
+    """{title: shell text} of what was printed."""
+    parts = re.split(r"^# --- (.*) ---$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+@pytest.fixture(scope="module")
+def printed(app):
+    return blocks(add(app, "printed", *PATTERNS).stdout)
+
+
+def shell(text, folder, **env):
+    script = folder / "block.sh"
+    script.write_text("set -eu\n" + text, encoding="utf-8")
+    return script, environment(**env)
+
+
+def test_all_blocks_are_there(printed):
+    assert tuple(printed) == BLOCKS
+
+
+def test_the_lego_httpreq_block_runs_as_printed(app, printed, tmp_path):
+    script, env = shell(printed[BLOCKS[0]], tmp_path)
+    run("sh", script, env=env, cwd=tmp_path)
+    assert_certificate(app, tmp_path / ".lego" / "certificates" / "svc.test.crt", *PATTERNS)
+
+
+@pytest.mark.clients
+def test_the_lego_acmedns_block_runs_as_printed(app, printed, clients_dir, tmp_path):
+    """Its lego is certbot with lego 5.5.1's provider (lego_shim.py)."""
+    (tmp_path / "bin").mkdir()
+    shim = tmp_path / "bin" / "lego"
+    shim.write_text(f'#!/bin/sh\nexec /usr/bin/python3 {os.path.dirname(__file__)}/lego_shim.py "$@"\n', encoding="ascii")
+    shim.chmod(0o755)
+    script, env = shell(printed[BLOCKS[1]], tmp_path, BW_CERTBOT=str(clients_dir / "bin" / "certbot"))
+    env["PATH"] = f"{tmp_path}/bin:{env['PATH']}"
+    run("sh", script, env=env, cwd=tmp_path)
+    assert_certificate(app, tmp_path / ".lego" / "certificates" / "svc.test.crt", *PATTERNS)
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("title", BLOCKS[2:])
+def test_the_traefik_blocks_run_as_printed(app, printed, clients_dir, resolv_conf, tmp_path, title):
+    script, env = shell(printed[title], tmp_path)
+    env["PATH"] = f"{clients_dir}/bin:{env['PATH']}"
+    write_resolv_conf(resolv_conf, CA_ADDRESS)
+    try:
+        with Host() as host, open(tmp_path / "traefik.log", "wb") as log:
+            # pylint: disable=consider-using-with
+            process = subprocess.Popen(host.command("sh", script), env=env, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
+            watcher = Traefik(None, host, app, "", {}, tmp_path)
+            watcher.process = process
+            try:
+                assert watcher.wait_for("svc.test") == sorted(PATTERNS)
+                assert watcher.wait_for("x.svc.test") == sorted(PATTERNS)
+            finally:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(30)
+    finally:
+        write_resolv_conf(resolv_conf, "127.0.0.1")
+
+
+def secret_of(text):
+    return re.search(r"HTTPREQ_PASSWORD=([A-Za-z0-9]+)", text).group(1)
+
+
+def test_a_new_client_works_at_once_and_its_secret_is_never_shown_again(app):
+    secret = secret_of(add(app, "fresh", "fresh.svc.test").stdout)
+    assert len(secret) == 44 and secret.isalnum()
+    assert httpreq(app, "present", "_acme-challenge.fresh.svc.test.", VALUE, "fresh", secret).status_code == 200
+    assert httpreq(app, "present", "_acme-challenge.other.svc.test.", VALUE, "fresh", secret).status_code == 403
+    listed = app.cli("client", "list").stdout
+    assert "fresh" in listed and "lego" in listed and secret not in listed
+    assert secret not in app.log()
+
+
+def test_a_new_client_survives_a_restart(app):
+    secret = secret_of(add(app, "stays", "stays.svc.test").stdout)
+    app.restart()
+    assert httpreq(app, "present", "_acme-challenge.stays.svc.test.", VALUE, "stays", secret).status_code == 200
+
+
+@pytest.mark.parametrize("name,patterns", [("lego", ("x.svc.test",)), ("bad name", ("x.svc.test",)), ("-x", ("x.svc.test",)), ("", ("x.svc.test",)),
+                                           ("ok", ("*.*.svc.test",)), ("ok", ("-x",)), ("ok", ("",)), ("n" * 65, ("x.svc.test",))], ids=str)
+def test_what_client_add_refuses(app, name, patterns):
+    done = add(app, name, *patterns, expect=None)
+    assert done.returncode in (1, 2), done
+    assert len(done.stderr.split()) >= 4 and "HTTPREQ_PASSWORD" not in done.stdout, done
+
+
+def test_the_same_client_twice_is_refused(app):
+    add(app, "twice", "twice.svc.test")
+    assert "twice" in add(app, "twice", "twice.svc.test", expect=1).stderr
+
+
+def test_a_client_removed_in_mid_order(app):
+    """Its value is there, its authorization even valid: after the removal neither counts."""
+    secret = secret_of(add(app, "leaver", "*.leaver.svc.test").stdout)
+    acme = Acme(app).register()
+    _, proved = acme.order("a.leaver.svc.test")
+    acme.prove(proved, user="leaver", secret=secret)
+    _, order = acme.order("b.leaver.svc.test")
+    authorization, challenge = acme.challenge_of(order["authorizations"][0])
+    assert acme.publish(authorization, challenge, "leaver", secret).status_code == 200
+    session = http_session(app.root_pem)
+    registration = session.post(f"{app.url}/acme-dns/register", auth=("leaver", secret), timeout=30).json()
+    app.cli("client", "remove", "leaver")
+    assert txt_values("_acme-challenge.b.leaver.svc.test") == [], "its values went with it"
+    assert acme.post(challenge["url"], {}).json()["status"] != "valid"
+    assert acme.finalize(proved).status_code == 403
+    assert httpreq(app, "present", "_acme-challenge.c.leaver.svc.test.", VALUE, "leaver", secret).status_code == 401
+    update = session.post(f"{app.url}/acme-dns/update", json={"subdomain": registration["subdomain"], "txt": VALUE}, timeout=30,
+                          headers={"X-Api-User": registration["username"], "X-Api-Key": registration["password"]})
+    assert update.status_code == 401, "its registrations went too"
+    assert "leaver" not in app.cli("client", "list").stdout
+
+
+def test_remove_refuses_configured_and_unknown_clients(app):
+    assert "lego" in app.cli("client", "remove", "lego", expect=1).stderr
+    assert "nobody" in app.cli("client", "remove", "nobody", expect=1).stderr
+
+
+def test_cname(app):
+    assert "_acme-challenge.www.svc.test." in app.cli("client", "cname", "www.svc.test").stdout
+    assert ask("_acme-challenge.www.svc.test", "CNAME").answer[0][0].target.to_text() in app.cli("client", "cname", "www.svc.test").stdout
+    app.cli("client", "cname", "-bad", expect=1)
+
+
+def test_release_takes_a_late_binding_back(app):
+    session = http_session(app.root_pem)
+    account = session.post(f"{app.url}/acme-dns/register", auth=("lego", SECRET), timeout=30).json()
+    acme = Acme(app).register()
+    _, order = acme.order("bound.svc.test")
+    _, challenge = acme.challenge_of(order["authorizations"][0])
+    update = session.post(f"{app.url}/acme-dns/update", json={"subdomain": account["subdomain"], "txt": acme.digest(challenge)}, timeout=30,
+                          headers={"X-Api-User": account["username"], "X-Api-Key": account["password"]})
+    assert update.status_code == 200
+    assert acme.post(challenge["url"], {}).json()["status"] == "valid"
+    assert "bound.svc.test" in app.cli("client", "list").stdout
+    app.cli("client", "release", "bound.svc.test")
+    assert "bound.svc.test" not in app.cli("client", "list").stdout
+    app.cli("client", "release", "bound.svc.test", expect=1)
+
+
+def test_status_and_version(app):
+    status = app.cli("status").stdout
+    fingerprint = run("openssl", "x509", "-in", app.root_pem, "-noout", "-fingerprint", "-sha256").text.strip().partition("=")[2]
+    assert fingerprint.replace(":", "").lower() in status.replace(":", "").lower()
+    assert subprocess.run(app.command("version"), capture_output=True, check=True, env=app.environment()).stdout.strip()
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("serve", "--help"), ("init", "--help"), ("check", "--help"), ("status", "--help"),
+                                       ("client", "--help"), ("client", "add", "--help"), ("client", "remove", "--help"), ("client", "list", "--help"),
+                                       ("client", "cname", "--help"), ("client", "release", "--help"), ("version", "--help")], ids=" ".join)
+def test_help_is_worth_reading(app, arguments):
+    done = subprocess.run(app.command(*arguments), capture_output=True, text=True, check=False, env=app.environment())
+    assert done.returncode == 0 and len(done.stdout.splitlines()) >= 4, done
+
+
+@pytest.mark.parametrize("arguments", [(), ("nothing",), ("serve", "--nothing"), ("client",), ("client", "add"), ("client", "add", "x", "y", "z"), ("serve", "x")], ids=str)
+def test_wrong_usage_is_2(app, arguments):
+    done = subprocess.run(app.command(*arguments), capture_output=True, text=True, check=False, env=app.environment())
+    assert done.returncode == 2 and done.stderr, done
+
+
+def test_without_a_daemon_the_commands_say_so(make_appliance):
+    app = make_appliance()
+    app.write_config()
+    for arguments in (("status",), ("client", "list"), ("client", "remove", "x")):
+        done = app.cli(*arguments, expect=None)
+        assert done.returncode == 4 and len(done.stderr.split()) >= 4, done
+
+
+def test_init_makes_the_state_and_does_it_once(make_appliance):
+    app = make_appliance()
+    app.write_config()
+    app.cli("init")
+    assert (app.state / "bailiwick.db").exists()
+    keys = {path: path.read_bytes() for path in (app.state / "keys").iterdir()}
+    assert keys
+    app.cli("init", expect=None)
+    assert {path: path.read_bytes() for path in (app.state / "keys").iterdir()} == keys, "a second init must change nothing"

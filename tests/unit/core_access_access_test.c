@@ -1,0 +1,511 @@
+/* Clients and policy: credentials, patterns, networks, the stored table, removal hooks, audit rows. */
+#include "core/access/access.h"
+#include "core/util/clock.h"
+#include "core/util/log.h"
+#include "core/util/mem.h"
+#include "core/util/token.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SECRET_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define SECRET_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define CLIENTS                                                                                    \
+    "zones: [{name: svc.test}]\n"                                                                  \
+    "clients:\n"                                                                                   \
+    "  - {name: Traefik, secret: " SECRET_A ", names: [svc.test, '*.svc.test']}\n"                 \
+    "  - {name: inside, secret: " SECRET_B ", names: ['*.in.test'], networks: [10.0.0.0/8, "       \
+    "'fd00::/8']}\n"                                                                               \
+    "  - {name: all, secret: " SECRET_B ", names: ['*']}\n"
+
+struct fixture {
+    char dir[64];
+    struct config *cfg;
+    struct store *store;
+    struct access *access;
+};
+
+static void must(struct err e)
+{
+    if (e.code != ERR_OK) {
+        fail_msg("%s: %s", err_name(e.code), err_trace()->text);
+    }
+}
+
+static struct config *parse(const char *yaml)
+{
+    struct buf problems = BUF_INIT(4096);
+    struct config *cfg = NULL;
+
+    if (config_parse("test.yaml", yaml, strlen(yaml), &problems, &cfg).code != ERR_OK) {
+        fail_msg("%s", buf_str(&problems));
+    }
+    buf_clear(&problems);
+    return cfg;
+}
+
+static struct err start(struct fixture *f)
+{
+    char path[96];
+
+    (void)snprintf(path, sizeof(path), "%s/t.db", f->dir);
+    const struct store_options options = {.path = path, .readers_max = 2};
+    must(store_open(&options, &ACCESS_STORE_MODULE, 1, &f->store));
+    return access_open(f->cfg, f->store, &f->access);
+}
+
+static void stop(struct fixture *f)
+{
+    store_close(f->store);
+    access_close(f->access);
+    f->access = NULL;
+}
+
+static struct fixture *fixture_new(const char *yaml)
+{
+    struct fixture *f = mem_zalloc(sizeof(*f));
+
+    assert_non_null(f);
+    log_setup(LOG_ERROR, LOG_TEXT);
+    (void)snprintf(f->dir, sizeof(f->dir), "/tmp/bw-access-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    f->cfg = parse(yaml);
+    must(start(f));
+    return f;
+}
+
+static void fixture_free(struct fixture *f)
+{
+    static const char *const FILES[] = {"t.db", "t.db-wal", "t.db-shm"};
+
+    stop(f);
+    for (size_t i = 0; i < ARRAY_N(FILES); i++) {
+        char path[128];
+        (void)snprintf(path, sizeof(path), "%s/%s", f->dir, FILES[i]);
+        (void)unlink(path);
+    }
+    assert_int_equal(rmdir(f->dir), 0);
+    config_free(f->cfg);
+    mem_free(f);
+}
+
+static struct ip_addr ip_of(const char *text)
+{
+    struct ip_addr ip;
+
+    must(ip_parse(text, &ip));
+    return ip;
+}
+
+static enum err_code auth(struct fixture *f, const char *name, const char *secret, const char *peer,
+                          char *name_out, bool *is_network)
+{
+    struct ip_addr ip = ip_of(peer);
+
+    return access_authenticate(f->access, name, secret, &ip, name_out, is_network).code;
+}
+
+static enum err_code add(struct fixture *f, const char *name, const char *secret,
+                         const char *pattern, const char *network)
+{
+    char out[CLIENT_SECRET_MAX + 1];
+
+    return access_client_add(f->access, name, secret, &pattern, pattern == NULL ? 0 : 1, &network,
+                             network == NULL ? 0 : 1, out)
+        .code;
+}
+
+static bool may(struct fixture *f, const char *client, const char *ident)
+{
+    struct ident id;
+
+    must(ident_parse(ident, strlen(ident), &id, NULL));
+    return access_may(f->access, client, &id);
+}
+
+static void test_wrong_credentials(void **state)
+{
+    static const struct {
+        const char *name, *secret;
+    } BAD[] = {
+        {"", ""},
+        {"traefik", ""},
+        {"traefik", SECRET_B},
+        {"traefik", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
+        {"nobody", SECRET_A},
+        {"traefik ", SECRET_A},
+    };
+    struct fixture *f = fixture_new(CLIENTS);
+    char name[CLIENT_NAME_MAX + 1];
+    char sentence[ERR_TEXT_MAX] = "";
+    bool is_network = true;
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(BAD); i++) {
+        assert_int_equal(auth(f, BAD[i].name, BAD[i].secret, "10.0.0.1", name, &is_network),
+                         ERR_DENIED);
+        assert_false(is_network);
+        if (i > 0) {
+            assert_string_equal(err_trace()->text,
+                                sentence); /* nothing tells a name from a secret */
+        }
+        memcpy(sentence, err_trace()->text, sizeof(sentence));
+    }
+    assert_int_equal(auth(f, "tRAEFIK", SECRET_A, "192.0.2.1", name, &is_network), ERR_OK);
+    assert_string_equal(name, "Traefik"); /* the stored spelling */
+    fixture_free(f);
+}
+
+static void test_networks(void **state)
+{
+    static const struct {
+        const char *peer;
+        enum err_code want;
+    } CASES[] = {
+        {"11.0.0.1", ERR_DENIED}, {"127.0.0.1", ERR_DENIED}, {"2001:db8::1", ERR_DENIED},
+        {"10.255.0.1", ERR_OK},   {"fd00::1", ERR_OK},       {"::ffff:10.0.0.1", ERR_OK},
+    };
+    struct fixture *f = fixture_new(CLIENTS);
+    char name[CLIENT_NAME_MAX + 1];
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(CASES); i++) {
+        struct ip_addr ip = ip_of(CASES[i].peer);
+        bool is_network = false;
+        assert_int_equal(auth(f, "inside", SECRET_B, CASES[i].peer, name, &is_network),
+                         CASES[i].want);
+        assert_int_equal(is_network, CASES[i].want != ERR_OK);
+        assert_int_equal(access_network_ok(f->access, "inside", &ip), CASES[i].want == ERR_OK);
+        assert_true(access_network_ok(f->access, "all", &ip));
+        assert_false(access_network_ok(f->access, "nobody", &ip));
+    }
+    fixture_free(f);
+}
+
+static void test_throttle(void **state)
+{
+    struct fixture *f = fixture_new(CLIENTS);
+    struct ip_addr peer = ip_of("10.0.0.1");
+    char name[CLIENT_NAME_MAX + 1];
+    bool is_network = false;
+    (void)state;
+
+    for (unsigned i = 0; i < ACCESS_FAILURES_PER_MINUTE; i++) {
+        assert_false(access_is_throttled(f->access, &peer));
+        if (i % 2 == 0) {
+            access_count_failure(f->access, &peer);
+        } else {
+            assert_int_equal(auth(f, "all", "x", "10.0.0.1", name, &is_network), ERR_DENIED);
+        }
+    }
+    assert_true(access_is_throttled(f->access, &peer));
+    assert_int_equal(auth(f, "all", SECRET_B, "10.0.0.1", name, &is_network), ERR_LIMIT);
+    assert_int_equal(auth(f, "all", SECRET_B, "10.0.0.2", name, &is_network), ERR_OK);
+    clock_shift(60001);
+    assert_int_equal(auth(f, "all", SECRET_B, "10.0.0.1", name, &is_network), ERR_OK);
+    fixture_free(f);
+}
+
+static void test_policy(void **state)
+{
+    static const struct {
+        const char *client, *ident;
+        bool want;
+    } CASES[] = {
+        {"nobody", "svc.test", false},    {"traefik", "svc.test", true},
+        {"traefik", "*.svc.test", true},  {"traefik", "a.b.svc.test", true},
+        {"traefik", "xsvc.test", false},  {"traefik", "test", false},
+        {"inside", "in.test", false},     {"inside", "*.in.test", true},
+        {"inside", "x.in.test", true},    {"inside", "*.x.in.test", true},
+        {"all", "anything.at.all", true},
+    };
+    struct fixture *f = fixture_new(CLIENTS);
+    uint8_t hash[32], wanted[32];
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(CASES); i++) {
+        if (may(f, CASES[i].client, CASES[i].ident) != CASES[i].want) {
+            fail_msg("%s and %s", CASES[i].client, CASES[i].ident);
+        }
+    }
+    assert_false(access_may_publish(f->access, "nobody", "in.test"));
+    assert_false(access_may_publish(f->access, "inside", "svc.test"));
+    assert_true(access_may_publish(f->access, "inside", "in.test")); /* for *.in.test */
+    assert_true(access_may_publish(f->access, "traefik", "svc.test"));
+    assert_int_equal(access_secret_hash(f->access, "nobody", hash).code, ERR_NOT_FOUND);
+    must(access_secret_hash(f->access, "traefik", hash));
+    must(sha256(SECRET_A, strlen(SECRET_A), wanted));
+    assert_memory_equal(hash, wanted, sizeof(hash));
+    fixture_free(f);
+}
+
+static void test_open_mode(void **state)
+{
+    struct fixture *f = fixture_new("zones: [{name: svc.test}]\n");
+    struct ip_addr here = ip_of("127.0.0.1");
+    struct ip_addr there = ip_of("8.8.8.8");
+    (void)state;
+
+    assert_false(access_is_open(f->access));
+    assert_false(access_is_open_for(f->access, &here));
+    fixture_free(f);
+    f = fixture_new("zones: [{name: svc.test}]\nopen: true\n");
+    assert_true(access_is_open_for(f->access, &here));
+    assert_false(access_is_open_for(f->access, &there));
+    fixture_free(f);
+}
+
+static void test_bad_clients_are_refused(void **state)
+{
+    static const struct {
+        const char *name, *secret, *pattern, *network;
+        enum err_code want;
+    } CASES[] = {
+        {"", NULL, "x.test", NULL, ERR_MALFORMED},
+        {"-x", NULL, "x.test", NULL, ERR_MALFORMED},
+        {"a b", NULL, "x.test", NULL, ERR_MALFORMED},
+        {"open", NULL, "x.test", NULL, ERR_MALFORMED},
+        {"OPEN", NULL, "x.test", NULL, ERR_MALFORMED},
+        {"web", "short", "x.test", NULL, ERR_MALFORMED},
+        {"web", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "x.test", NULL, ERR_MALFORMED},
+        {"web", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/", "x.test", NULL, ERR_MALFORMED},
+        {"web", NULL, NULL, NULL, ERR_MALFORMED},
+        {"web", NULL, "", NULL, ERR_MALFORMED},
+        {"web", NULL, "x..test", NULL, ERR_MALFORMED},
+        {"web", NULL, "*.*.test", NULL, ERR_MALFORMED},
+        {"web", NULL, "x.test,", NULL, ERR_MALFORMED},
+        {"web", NULL, "x.test", "10.0.0.1/8", ERR_MALFORMED},
+        {"web", NULL, "x.test", "nonsense", ERR_MALFORMED},
+        {"traefik", NULL, "x.test", NULL, ERR_CONFLICT},
+        {"web", SECRET_B, "x.test,*.x.test", "10.0.0.0/8,::1", ERR_OK},
+        {"WEB", SECRET_B, "x.test", NULL, ERR_CONFLICT},
+    };
+    struct fixture *f = fixture_new(CLIENTS);
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(CASES); i++) {
+        enum err_code got =
+            add(f, CASES[i].name, CASES[i].secret, CASES[i].pattern, CASES[i].network);
+        if (got != CASES[i].want) {
+            fail_msg("case %zu: %s instead of %s: %s", i, err_name(got), err_name(CASES[i].want),
+                     err_trace()->text);
+        }
+    }
+    fixture_free(f);
+}
+
+static void test_added_clients_last(void **state)
+{
+    static const char *const NAMES[] = {"X.test", "*.x.test", "*"};
+    struct fixture *f = fixture_new(CLIENTS);
+    struct access_client_info *list = NULL;
+    char secret[CLIENT_SECRET_MAX + 1], name[CLIENT_NAME_MAX + 1];
+    bool is_network = false;
+    size_t n = 0;
+    (void)state;
+
+    must(access_client_add(f->access, "web", NULL, NAMES, 3, NULL, 0, secret));
+    assert_int_equal(strlen(secret), ACCESS_SECRET_LEN);
+    assert_true(config_secret_ok(secret, NULL));
+    assert_true(access_exists(f->access, "web"));
+    stop(f);
+    must(start(f));
+    assert_int_equal(auth(f, "web", secret, "10.0.0.1", name, &is_network), ERR_OK);
+    must(access_list(f->access, &list, &n));
+    assert_int_equal(n, 4);
+    assert_string_equal(list[0].name, "all");
+    assert_string_equal(list[1].networks, "10.0.0.0/8,fd00::/8");
+    assert_string_equal(list[3].name, "web");
+    assert_string_equal(list[3].names, "x.test,*.x.test,*");
+    assert_string_equal(list[3].networks, "");
+    assert_false(list[3].is_from_config);
+    assert_true(list[3].created_unix > 0);
+    assert_true(list[2].is_from_config);
+    access_list_free(list, n);
+    fixture_free(f);
+}
+
+static void test_same_name_in_both_stops_the_start(void **state)
+{
+    struct fixture *f = fixture_new("zones: [{name: svc.test}]\n");
+    (void)state;
+
+    assert_int_equal(add(f, "traefik", SECRET_B, "x.test", NULL), ERR_OK);
+    stop(f);
+    config_free(f->cfg);
+    f->cfg = parse(CLIENTS);
+    assert_int_equal(start(f).code, ERR_CONFIG);
+    assert_non_null(strstr(err_trace()->text, "both in the configuration and in the store"));
+    fixture_free(f);
+}
+
+struct removed {
+    int calls;
+    enum err_code answer;
+    char name[CLIENT_NAME_MAX + 1];
+    bool is_there_in_tx;
+    struct access *access;
+};
+
+static struct err on_remove(void *ctx, struct db *db, const char *client)
+{
+    struct removed *r = ctx;
+
+    r->calls++;
+    (void)snprintf(r->name, sizeof(r->name), "%s", client);
+    TRY(access_exists_tx(r->access, db, client, &r->is_there_in_tx));
+    if (r->answer != ERR_OK) {
+        FAIL(r->answer, "the hook refuses");
+    }
+    return err_ok();
+}
+
+static void test_removal(void **state)
+{
+    struct fixture *f = fixture_new(CLIENTS);
+    struct removed r = {0, ERR_DB, "", true, f->access};
+    char name[CLIENT_NAME_MAX + 1];
+    bool is_network = false;
+    (void)state;
+
+    must(access_on_remove(f->access, on_remove, &r));
+    for (int i = 1; i < 8; i++) {
+        static struct removed other;
+        other.access = f->access;
+        must(access_on_remove(f->access, on_remove, &other));
+    }
+    assert_int_equal(access_on_remove(f->access, on_remove, &r).code, ERR_INTERNAL);
+    assert_int_equal(access_client_remove(f->access, "nobody").code, ERR_NOT_FOUND);
+    assert_int_equal(access_client_remove(f->access, "traefik").code, ERR_DENIED);
+    assert_int_equal(r.calls, 0);
+    assert_int_equal(add(f, "web", SECRET_B, "x.test", NULL), ERR_OK);
+    assert_int_equal(access_client_remove(f->access, "web").code, ERR_DB); /* all or nothing */
+    assert_true(access_exists(f->access, "web"));
+    assert_int_equal(auth(f, "web", SECRET_B, "10.0.0.1", name, &is_network), ERR_OK);
+    r.answer = ERR_OK;
+    must(access_client_remove(f->access, "WEB"));
+    assert_string_equal(r.name, "web");
+    assert_false(r.is_there_in_tx);
+    assert_false(access_exists(f->access, "web"));
+    assert_false(may(f, "web", "x.test"));
+    assert_int_equal(auth(f, "web", SECRET_B, "10.0.0.1", name, &is_network), ERR_DENIED);
+    assert_int_equal(add(f, "web", SECRET_B, "y.test", NULL), ERR_OK);
+    assert_false(may(f, "web", "x.test"));
+    assert_true(may(f, "web", "y.test"));
+    fixture_free(f);
+}
+
+static struct err write_audit(struct db *db, void *arg)
+{
+    char longest[4096];
+    struct ip_addr peer = ip_of("192.0.2.7");
+    size_t removed_n = 0;
+    (void)arg;
+
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    for (int i = 0; i < 5; i++) {
+        const struct audit_row row = {"a", "web", longest, &peer, longest};
+        TRY(audit_write(db, &row));
+    }
+    const struct audit_row other = {"b", "", NULL, NULL, ""};
+    TRY(audit_write(db, &other));
+    TRY(audit_prune(db, "a", 2, &removed_n));
+    assert_int_equal(removed_n, 3);
+    TRY(audit_prune(db, "a", 2, &removed_n));
+    assert_int_equal(removed_n, 0);
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "SELECT COUNT(*), MAX(LENGTH(detail)), MIN(id), MAX(peer) "
+                                       "FROM audit WHERE event = 'a'");
+    assert_true(db_step(q));
+    assert_int_equal(db_col_int(q, 0), 2);
+    assert_int_equal(db_col_int(q, 1), 512);
+    assert_int_equal(db_col_int(q, 2), 4);
+    assert_string_equal(db_col_text(q, 3, NULL), "192.0.2.7");
+    return db_finish(q);
+}
+
+static void test_audit_rows_are_bounded(void **state)
+{
+    struct fixture *f = fixture_new(CLIENTS);
+    (void)state;
+
+    must(store_write(f->store, "test.audit", write_audit, NULL));
+    fixture_free(f);
+}
+
+struct reader {
+    struct fixture *f;
+    atomic_bool *is_over;
+    int wrong_n;
+};
+
+/* A client that comes and goes is seen whole or not at all. */
+static void *read_policy(void *arg)
+{
+    struct reader *r = arg;
+    const struct ident id = {false, "x.test"};
+
+    while (!atomic_load(r->is_over)) {
+        struct access_client_info *list = NULL;
+        size_t n = 0;
+        (void)access_may(r->f->access, "web", &id);
+        r->wrong_n += access_may(r->f->access, "traefik", &id) ? 1 : 0;
+        if (access_list(r->f->access, &list, &n).code != ERR_OK || n < 3 || n > 4) {
+            r->wrong_n++;
+        }
+        access_list_free(list, n);
+    }
+    return NULL;
+}
+
+static void test_lookups_during_changes(void **state)
+{
+    struct fixture *f = fixture_new(CLIENTS);
+    atomic_bool is_over = false;
+    struct reader readers[3];
+    pthread_t threads[3];
+    (void)state;
+
+    for (size_t i = 0; i < 3; i++) {
+        readers[i] = (struct reader){f, &is_over, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, read_policy, &readers[i]), 0);
+    }
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(add(f, "web", SECRET_B, "x.test", NULL), ERR_OK);
+        must(access_client_remove(f->access, "web"));
+    }
+    atomic_store(&is_over, true);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(readers[i].wrong_n, 0);
+    }
+    fixture_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wrong_credentials),
+        cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_throttle),
+        cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_open_mode),
+        cmocka_unit_test(test_bad_clients_are_refused),
+        cmocka_unit_test(test_added_clients_last),
+        cmocka_unit_test(test_same_name_in_both_stops_the_start),
+        cmocka_unit_test(test_removal),
+        cmocka_unit_test(test_audit_rows_are_bounded),
+        cmocka_unit_test(test_lookups_during_changes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
