@@ -15,7 +15,8 @@
 #define UDP_BUFFER 4096u
 #define TCP_MAX 65535u
 #define HEADER_LEN 12u
-#define IGNORED_MAX 64 /* datagrams that are not our answer, before we give the server up */
+#define POLL_SLICE_MS 100 /* a clock that was moved is noticed this soon */
+#define IGNORED_MAX 64    /* datagrams that are not our answer, before we give the server up */
 
 struct question {
     ldns_rdf *name;
@@ -102,7 +103,7 @@ static struct err wait_for(int fd, short events, int64_t deadline_ms, const char
             *why = "no answer in time";
             FAIL(ERR_TIMEOUT, "resolve: %s", *why);
         }
-        int n = poll(&p, 1, left > 60000 ? 60000 : (int)left);
+        int n = poll(&p, 1, left > POLL_SLICE_MS ? POLL_SLICE_MS : (int)left);
         if (n > 0) {
             return err_ok();
         }

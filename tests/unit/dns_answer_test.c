@@ -324,65 +324,64 @@ static void test_sizes(void **state)
 /* Packets that are not what they should be: a good query for svc.test SOA, 26 octets, and its OPT, 11, with one octet changed or
  * the length. */
 #define WHOLE 37
+static const struct {
+    size_t at;
+    uint8_t value;
+    size_t len;
+    int want; /* rcode, -1: no answer */
+} broken_rows[] = {
+    {2, 0x81, WHOLE, -1},                                               /* QR */
+    {2, 0x01, 0, -1},      {2, 0x01, 11, -1},                           /* not a header */
+    {2, 0x01, 12, 1},                                                   /* nothing but a header */
+    {2, 0x01, 20, 1},                                                   /* name cut off */
+    {2, 0x01, 22, 1},                                                   /* no QTYPE */
+    {2, 0x01, 25, 1},                                                   /* half a QCLASS */
+    {2, 0x09, WHOLE, 4},                                                /* IQUERY */
+    {2, 0x11, WHOLE, 4},                                                /* STATUS */
+    {2, 0x21, WHOLE, 4},                                                /* NOTIFY */
+    {2, 0x29, WHOLE, 4},                                                /* UPDATE */
+    {2, 0x79, WHOLE, 4},                                                /* 15 */
+    {5, 0, WHOLE, 1},                                                   /* QDCOUNT 0 */
+    {5, 2, WHOLE, 1},                                                   /* QDCOUNT 2 */
+    {4, 1, WHOLE, 1},                                                   /* QDCOUNT 257 */
+    {7, 1, WHOLE, 1},                                                   /* ANCOUNT */
+    {9, 1, WHOLE, 1},                                                   /* NSCOUNT */
+    {11, 0, WHOLE, 1},                                                  /* trailing bytes */
+    {11, 2, WHOLE, 1},                                                  /* a record is missing */
+    {10, 0xff, WHOLE, 1},                                               /* 65,281 are */
+    {11, 1, WHOLE + 1, 1}, {11, 1, WHOLE - 1, 1}, {12, 0xc0, WHOLE, 1}, /* compressed question */
+    {12, 0x40, WHOLE, 1},                      /* label types that do not exist */
+    {12, 0x80, WHOLE, 1},  {26, 3, WHOLE, 1},  /* OPT elsewhere than at the root */
+    {36, 1, WHOLE, 1},                         /* its data cut off */
+    {35, 1, WHOLE, 1},     {32, 1, WHOLE, 16}, /* EDNS version 1: BADVERS */
+    {32, 255, WHOLE, 16},  {25, 3, WHOLE, 5},  /* CHAOS */
+    {25, 255, WHOLE, 5},                       /* class ANY */
+    {23, 250, WHOLE, 0},                       /* QTYPE TSIG: no such data */
+    {2, 0x07, WHOLE, 0},                       /* AA and TC mean nothing in a query */
+    {3, 0xf0, WHOLE, 0},                       /* nor do RA, Z, AD, CD to us */
+};
 static void test_broken(void **state)
 {
-    static const struct {
-        size_t at;
-        uint8_t value;
-        size_t len;
-        int want; /* rcode, -1: no answer */
-    } rows[] = {
-        {2, 0x81, WHOLE, -1},                     /* QR */
-        {2, 0x01, 0, -1},      {2, 0x01, 11, -1}, /* not a header */
-        {2, 0x01, 12, 1},                         /* nothing but a header */
-        {2, 0x01, 20, 1},                         /* name cut off */
-        {2, 0x01, 22, 1},                         /* no QTYPE */
-        {2, 0x01, 25, 1},                         /* half a QCLASS */
-        {2, 0x09, WHOLE, 4},                      /* IQUERY */
-        {2, 0x11, WHOLE, 4},                      /* STATUS */
-        {2, 0x21, WHOLE, 4},                      /* NOTIFY */
-        {2, 0x29, WHOLE, 4},                      /* UPDATE */
-        {2, 0x79, WHOLE, 4},                      /* 15 */
-        {5, 0, WHOLE, 1},                         /* QDCOUNT 0 */
-        {5, 2, WHOLE, 1},                         /* QDCOUNT 2 */
-        {4, 1, WHOLE, 1},                         /* QDCOUNT 257 */
-        {7, 1, WHOLE, 1},                         /* ANCOUNT */
-        {9, 1, WHOLE, 1},                         /* NSCOUNT */
-        {11, 0, WHOLE, 1},                        /* trailing bytes */
-        {11, 2, WHOLE, 1},                        /* a record is missing */
-        {10, 0xff, WHOLE, 1},                     /* 65,281 are */
-        {11, 1, WHOLE + 1, 1}, {11, 1, WHOLE - 1, 1},
-        {12, 0xc0, WHOLE, 1},                      /* compressed question */
-        {12, 0x40, WHOLE, 1},                      /* label types that do not exist */
-        {12, 0x80, WHOLE, 1},  {26, 3, WHOLE, 1},  /* OPT elsewhere than at the root */
-        {36, 1, WHOLE, 1},                         /* its data cut off */
-        {35, 1, WHOLE, 1},     {32, 1, WHOLE, 16}, /* EDNS version 1: BADVERS */
-        {32, 255, WHOLE, 16},  {25, 3, WHOLE, 5},  /* CHAOS */
-        {25, 255, WHOLE, 5},                       /* class ANY */
-        {23, 250, WHOLE, 0},                       /* QTYPE TSIG: no such data */
-        {2, 0x07, WHOLE, 0},                       /* AA and TC mean nothing in a query */
-        {3, 0xf0, WHOLE, 0},                       /* nor do RA, Z, AD, CD to us */
-    };
     struct fixture f = open_fixture(MAKER_CONFIG);
     uint8_t query[512];
     uint8_t out[512];
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+    for (size_t i = 0; i < ARRAY_N(broken_rows); i++) {
         memset(query, 0, sizeof(query));
         size_t n = make_query("svc.test", SOA, query);
         assert_int_equal(make_edns(query, n, 1232, 0, 0), WHOLE);
-        query[rows[i].at] = rows[i].value;
-        uint8_t *exact = mem_dup(query, rows[i].len); /* ASan sees a read past the end */
+        query[broken_rows[i].at] = broken_rows[i].value;
+        uint8_t *exact = mem_dup(query, broken_rows[i].len); /* ASan sees a read past the end */
         assert_non_null(exact);
-        size_t len = answer_build(f.snap, exact, rows[i].len, false, out, sizeof(out));
+        size_t len = answer_build(f.snap, exact, broken_rows[i].len, false, out, sizeof(out));
         mem_free(exact);
         int got = len == 0 ? -1 : out[3] & 0x0f;
         if (len > 12 && out[11] != 0) {
             got |= out[len - 6] << 4;
         }
-        if (got != rows[i].want) {
-            fail_msg("row %zu: rcode %d, not %d", i, got, rows[i].want);
+        if (got != broken_rows[i].want) {
+            fail_msg("row %zu: rcode %d, not %d", i, got, broken_rows[i].want);
         }
         if (got == 1 || got == 4) {
             assert_int_equal(len, 12);
