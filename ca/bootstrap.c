@@ -19,7 +19,7 @@
 #include "core/util/token.h"
 
 #define SHORT_ID_BYTES 4u
-#define PREFIX_MAX 38 /* leaves room for " Intermediate CA <id>" in the 64 characters of a CN */
+#define PREFIX_MAX 39 /* leaves room for " Intermediate CA <id>" in the 64 characters of a CN */
 #define COMMON_NAME_MAX 64u
 #define DAY_S ((int64_t)86400)
 #define ROOT_PEM "root.pem"

@@ -163,9 +163,12 @@ void der_put(struct buf *out, uint8_t tag, const void *body, size_t len)
     } else if (len <= 0xffffu) {
         buf_u8(out, 0x82);
         buf_u16(out, (uint16_t)len);
+    } else if (len <= 0xffffffu) {
+        buf_u8(out, 0x83);
+        buf_u8(out, (uint8_t)(len >> 16));
+        buf_u16(out, (uint16_t)len);
     } else {
-        buf_u8(out, 0x84);
-        buf_u32(out, (uint32_t)len);
+        out->failed = true;
     }
     buf_put(out, body, len);
 }

@@ -33,7 +33,7 @@ bool der_expect(struct rd *r, uint8_t tag, struct der_item *out);
 struct rd der_enter(const struct der_item *item);
 /* Exactly one item and no byte more, DER all the way down (contents of primitive strings are not looked into). */
 bool der_is_strict(const uint8_t *der, size_t len);
-/* Append tag, length and body. */
+/* Append tag, length and body (below 16 MiB). */
 void der_put(struct buf *out, uint8_t tag, const void *body, size_t len);
 
 #endif

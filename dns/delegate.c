@@ -33,7 +33,7 @@ struct err delegate_refuse(struct delegate_refusal *refusal, enum delegate_reaso
     FAIL(ERR_REJECTED, "%s", refusal->detail);
 }
 
-/* --- open, close ------------------------------------------------------------------------------------------------------ */
+/* --- open, close ------------------------------------------------------------------------------ */
 
 static struct err load_value(void *ctx, const char *owner, const char *base,
                              const struct zone_value *value)
@@ -124,7 +124,7 @@ void delegate_on_value(struct delegate *delegate,
     delegate->on_value_ctx = ctx;
 }
 
-/* --- decided ---------------------------------------------------------------------------------------------------------- */
+/* --- decided ---------------------------------------------------------------------------------- */
 
 struct decided_job {
     struct delegate *d;
@@ -162,7 +162,7 @@ struct err delegate_decided(struct delegate *delegate, struct db *db, const stru
     return values_shorten(db, digest, clock_unix_s() + DELEGATE_DECIDED_TTL_S);
 }
 
-/* --- the validator's question ----------------------------------------------------------------------------------------- */
+/* --- the validator's question ----------------------------------------------------------------- */
 
 bool delegate_publisher_may(struct delegate *delegate, const struct zone_publisher *who,
                             const struct ident *id)
@@ -272,7 +272,7 @@ enum delegate_verdict delegate_check(struct delegate *delegate, struct zone_read
     return say_verdict(&c, where, detail);
 }
 
-/* --- administration --------------------------------------------------------------------------------------------------- */
+/* --- administration --------------------------------------------------------------------------- */
 
 struct list_job {
     const char *client;

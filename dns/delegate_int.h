@@ -49,7 +49,7 @@ bool expectations_find(struct expectations *x, const char *digest, struct ident 
 bool expectations_hashed(struct expectations *x, const char *label, char base[NAME_TEXT_MAX + 1]);
 size_t expectations_sweep(struct expectations *x);
 
-/* --- delegate_change.c: what a transaction changes in the zone snapshot, applied by its on-commit hook --- */
+/* --- delegate_change.c: what a transaction changes in the zone snapshot, applied by its on-commit hook  */
 struct change_set;
 MUST_USE struct err changes_new(struct delegate *d, struct change_set **out);
 void changes_free(struct change_set *set);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/util/file.h"
 #include "core/util/mem.h"
 
 #define PATH_CAP 4096
@@ -19,40 +20,13 @@ static void close_fd(const int *fd)
     }
 }
 
-static struct err sync_dir(const char *dir)
-{
-    AUTO(close_fd) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0 || fsync(fd) != 0) {
-        FAIL(ERR_IO, "%s: %s", dir, strerror(errno));
-    }
-    return err_ok();
-}
-
-/* A crash leaves either no key or a whole one. */
 static struct err create_key(const char *dir, const char *path, uint8_t key[DELEGATE_KEY_LEN])
 {
-    char fresh[PATH_CAP + 8];
-
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-        FAIL(ERR_IO, "%s: %s", dir, strerror(errno));
-    }
-    (void)snprintf(fresh, sizeof(fresh), "%s.new", path);
-    if (unlink(fresh) != 0 && errno != ENOENT) {
-        FAIL(ERR_IO, "%s: %s", fresh, strerror(errno));
-    }
-    AUTO(close_fd) int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        FAIL(ERR_IO, "%s: %s", fresh, strerror(errno));
+        FAIL(ERR_IO, "%s: %s", dir, strerrordesc_np(errno));
     }
     TRY(random_bytes(key, DELEGATE_KEY_LEN));
-    if (write(fd, key, DELEGATE_KEY_LEN) != (ssize_t)DELEGATE_KEY_LEN || fsync(fd) != 0 ||
-        rename(fresh, path) != 0) {
-        int saved = errno;
-        (void)unlink(fresh);
-        FAIL(ERR_IO, "%s: %s", path, strerror(saved));
-    }
-    return sync_dir(dir);
+    return file_write_atomic(path, 0600, key, DELEGATE_KEY_LEN);
 }
 
 static struct err read_key(int fd, const char *path, uint8_t key[DELEGATE_KEY_LEN])
@@ -60,7 +34,7 @@ static struct err read_key(int fd, const char *path, uint8_t key[DELEGATE_KEY_LE
     struct stat st;
 
     if (fstat(fd, &st) != 0) {
-        FAIL(ERR_IO, "%s: %s", path, strerror(errno));
+        FAIL(ERR_IO, "%s: %s", path, strerrordesc_np(errno));
     }
     if (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0) {
         FAIL(ERR_CONFIG, "%s must be a file that only its owner can read: chmod 600 %s", path,
@@ -96,7 +70,7 @@ struct err delegate_key_load(const char *state_dir, uint8_t key[DELEGATE_KEY_LEN
         FAIL(ERR_CONFIG, "%s must be a file, not a symbolic link", path);
     }
     if (errno != ENOENT) {
-        FAIL(ERR_IO, "%s: %s", path, strerror(errno));
+        FAIL(ERR_IO, "%s: %s", path, strerrordesc_np(errno));
     }
     return create_key(dir, path, key);
 }

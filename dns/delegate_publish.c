@@ -42,7 +42,7 @@ static const char *door_text(enum delegate_door door)
     return "an unknown door";
 }
 
-/* --- refusals --------------------------------------------------------------------------------------------------------- */
+/* --- refusals --------------------------------------------------------------------------------- */
 
 struct refused_job {
     const struct delegate_who *who;
@@ -114,7 +114,7 @@ struct err delegate_audit_refused(struct delegate *d, const struct delegate_who 
     return e;
 }
 
-/* --- policy ----------------------------------------------------------------------------------------------------------- */
+/* --- policy ----------------------------------------------------------------------------------- */
 
 struct err delegate_check_txt(const char *value, struct delegate_refusal *refusal)
 {
@@ -196,7 +196,7 @@ static struct err check_name(struct publish_job *job)
     return err_ok();
 }
 
-/* --- the transaction -------------------------------------------------------------------------------------------------- */
+/* --- the transaction -------------------------------------------------------------------------- */
 
 static struct err note_hashed(struct db *db, const char *base, const char *owner)
 {
@@ -369,7 +369,7 @@ static struct err run(struct publish_job *job)
     return err_ok();
 }
 
-/* --- the entries ------------------------------------------------------------------------------------------------------ */
+/* --- the entries ------------------------------------------------------------------------------ */
 
 static struct err resolve_digest(struct publish_job *job)
 {

@@ -6,7 +6,7 @@
 #include "core/util/clock.h"
 #include "core/util/mem.h"
 
-/* --- register --------------------------------------------------------------------------------------------------------- */
+/* --- register --------------------------------------------------------------------------------- */
 
 struct register_job {
     struct delegate *d;
@@ -123,7 +123,7 @@ struct err delegate_register(struct delegate *delegate, const struct delegate_wh
     return delegate_audit_refused(delegate, who, "register", refusal, e);
 }
 
-/* --- HTTP storage ------------------------------------------------------------------------------------------------------ */
+/* --- HTTP storage ----------------------------------------------------------------------------- */
 
 /* password = base64url(HMAC-SHA256(installation key, client 0 name 0 hash of the client's secret)): changes with the secret. */
 static struct err derive_password(const struct delegate *d, const char *client, const char *base,
@@ -182,7 +182,7 @@ struct err delegate_storage_account(struct delegate *delegate, const struct dele
     return delegate_audit_refused(delegate, who, domain, refusal, e);
 }
 
-/* --- update ------------------------------------------------------------------------------------------------------------ */
+/* --- update ----------------------------------------------------------------------------------- */
 
 enum update_kind { UPDATE_REGISTRATION, UPDATE_NAME, UPDATE_DIGEST };
 struct update {

@@ -23,7 +23,7 @@ static void pkt_freep(ldns_pkt **pkt)
     ldns_pkt_free(*pkt);
 }
 
-/* --- which servers ---------------------------------------------------------------------------------------------------- */
+/* --- which servers ---------------------------------------------------------------------------- */
 
 static bool is_any(const struct ip_addr *ip)
 {
@@ -145,7 +145,7 @@ static struct err ask_any(const struct chase *c, const char *name, ldns_pkt **ou
     return last;
 }
 
-/* --- reading an answer ------------------------------------------------------------------------------------------------- */
+/* --- reading an answer ------------------------------------------------------------------------ */
 
 static bool is_owned_by(const ldns_rr *rr, const ldns_rdf *name, ldns_rr_type type)
 {
@@ -206,7 +206,7 @@ static const ldns_rdf *cname_of(const ldns_rr_list *answers, const ldns_rdf *nam
     return NULL;
 }
 
-/* --- the chase --------------------------------------------------------------------------------------------------------- */
+/* --- the chase -------------------------------------------------------------------------------- */
 
 static struct err set_end(struct chase *c, const char *text, size_t len)
 {

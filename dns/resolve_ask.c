@@ -108,7 +108,7 @@ static struct err wait_for(int fd, short events, int64_t deadline_ms, const char
             return err_ok();
         }
         if (n < 0 && errno != EINTR) {
-            FAIL(ERR_IO, "resolve: poll: %s", strerror(errno));
+            FAIL(ERR_IO, "resolve: poll: %s", strerrordesc_np(errno));
         }
     }
 }
@@ -125,26 +125,22 @@ static const char *errno_phrase(int code)
 static struct err fail_errno(int code, const char **why)
 {
     *why = errno_phrase(code);
-    FAIL(ERR_IO, "resolve: %s: %s", *why, strerror(code));
+    FAIL(ERR_IO, "resolve: %s: %s", *why, strerrordesc_np(code));
 }
 
-/* Connected: the kernel picks a random source port and drops other peers' datagrams. */
-static struct err open_socket(const struct ip_endpoint *server, int type, int *out,
-                              const char **why)
+/* Connected: the kernel picks a random source port and drops other peers' datagrams. The caller closes *fd in every case. */
+static struct err open_socket(const struct ip_endpoint *server, int type, int *fd, const char **why)
 {
     struct sockaddr_storage sa;
     socklen_t sa_len = ip_endpoint_sockaddr(server, &sa);
-    AUTO(close_fd)
-    int fd = socket(sa.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0) {
+    *fd = socket(sa.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd < 0) {
         return fail_errno(errno, why);
     }
-    if (connect(fd, (const struct sockaddr *)&sa, sa_len) != 0 && errno != EINPROGRESS) {
+    if (connect(*fd, (const struct sockaddr *)&sa, sa_len) != 0 && errno != EINPROGRESS) {
         return fail_errno(errno, why);
     }
-    *out = fd;
-    fd = -1;
     return err_ok();
 }
 

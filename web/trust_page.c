@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#define FINGERPRINT_HEX_LEN 64u
 #define PAGE_HEAD                                                                                  \
     "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"                            \
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"                   \
@@ -58,7 +59,7 @@ void trust_fingerprint(const char *fingerprint_hex, char out[TRUST_FINGERPRINT_L
 {
     size_t o = 0;
 
-    for (size_t i = 0; fingerprint_hex[i] != '\0' && o + 2 <= TRUST_FINGERPRINT_LEN; i++) {
+    for (size_t i = 0; i < FINGERPRINT_HEX_LEN && fingerprint_hex[i] != '\0'; i++) {
         if (i > 0 && i % 2 == 0) {
             out[o++] = ':';
         }

@@ -173,7 +173,7 @@ void access_close(struct access *access)
     mem_free(access);
 }
 
-/* --- credentials ---------------------------------------------------------------------------------------------------- */
+/* --- credentials ------------------------------------------------------------------------------ */
 
 static bool is_in(const struct ip_net *nets, size_t n, const struct ip_addr *peer)
 {
@@ -230,7 +230,7 @@ bool access_is_throttled(struct access *access, const struct ip_addr *peer)
     return throttle_is_over(access->throttle, peer, clock_mono_ms());
 }
 
-/* --- policy ----------------------------------------------------------------------------------------------------------- */
+/* --- policy ----------------------------------------------------------------------------------- */
 
 static bool client_may(const struct client *client, const struct ident *id)
 {
@@ -310,7 +310,7 @@ bool access_is_open_for(const struct access *access, const struct ip_addr *peer)
            is_in(access->cfg->open_networks, access->cfg->open_networks_n, peer);
 }
 
-/* --- administration --------------------------------------------------------------------------------------------------- */
+/* --- administration --------------------------------------------------------------------------- */
 
 struct add_job {
     struct client *client;
@@ -470,9 +470,9 @@ struct err access_list(struct access *access, struct access_client_info **out, s
 
     (void)pthread_mutex_lock(&access->lock);
     struct access_client_info *list = mem_array(access->clients_n, sizeof(*list));
-    struct err e = list == NULL ? err_set(ERR_NOMEM, __FILE__, __LINE__, "client list")
-                                : describe_all(access, list, &n);
+    struct err e = list == NULL ? err_ok() : describe_all(access, list, &n);
     (void)pthread_mutex_unlock(&access->lock);
+    TRY_PTR(list);
     if (e.code != ERR_OK) {
         access_list_free(list, n);
         return e;

@@ -7,6 +7,9 @@
 
 #define BUF_FIRST 256u
 
+/* Leaves doubling and the terminator room before the end of size_t. */
+#define BUF_MOST (SIZE_MAX / 4)
+
 void buf_init(struct buf *b, size_t max)
 {
     memset(b, 0, sizeof(*b));
@@ -34,7 +37,7 @@ static bool reserve(struct buf *b, size_t more)
     if (b->failed) {
         return false;
     }
-    if (more > b->max || b->len > b->max - more) {
+    if (more > b->max || b->len > b->max - more || b->len + more > BUF_MOST) {
         b->failed = true;
         return false;
     }
@@ -45,6 +48,9 @@ static bool reserve(struct buf *b, size_t more)
     size_t cap = b->cap == 0 ? BUF_FIRST : b->cap * 2;
     while (cap < need) {
         cap *= 2;
+    }
+    if (cap > b->max + 1) {
+        cap = b->max + 1; /* holds need, which the checks above keep within it */
     }
     uint8_t *grown = mem_resize(b->data, cap);
     if (grown == NULL) {
@@ -151,6 +157,10 @@ const uint8_t *rd_bytes(struct rd *r, size_t n)
     if (r->failed || n > r->left) {
         r->failed = true;
         return NULL;
+    }
+    static const uint8_t nothing[1];
+    if (n == 0) {
+        return r->p == NULL ? nothing : r->p; /* NULL means failure */
     }
     const uint8_t *p = r->p;
     r->p += n;

@@ -2,7 +2,12 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
+
+/* RFC 3339 has four digits for a year: what lies outside is shown as the nearest second inside. */
+#define YEAR_0_START (-62167219200)
+#define YEAR_9999_END 253402300799
 
 static _Atomic int64_t shift_ms;
 
@@ -41,14 +46,15 @@ void clock_shift(int64_t ms)
 
 void clock_rfc3339(int64_t unix_s, char out[CLOCK_RFC3339_LEN + 1])
 {
-    struct tm parts;
-    time_t when = (time_t)unix_s;
-    char text[64];
+    struct tm parts = {0};
+    time_t when = (time_t)(unix_s < YEAR_0_START    ? YEAR_0_START
+                           : unix_s > YEAR_9999_END ? YEAR_9999_END
+                                                    : unix_s);
+    char text[80];
 
-    if (gmtime_r(&when, &parts) == NULL) {
-        when = 0;
-        (void)gmtime_r(&when, &parts);
-    }
-    (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    (void)snprintf(out, CLOCK_RFC3339_LEN + 1, "%.20s", text);
+    (void)gmtime_r(&when, &parts);
+    (void)snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02dZ", parts.tm_year + 1900,
+                   parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+    memcpy(out, text, CLOCK_RFC3339_LEN);
+    out[CLOCK_RFC3339_LEN] = '\0';
 }

@@ -17,7 +17,7 @@ int64_t clock_mono_ms(void);
 int64_t clock_mono_ns(void);
 /* Add `ms` to both clocks from now on (tests only). */
 void clock_shift(int64_t ms);
-/* UTC text of unix_s, terminated (RFC 3339). */
+/* UTC text of unix_s, terminated (RFC 3339); years outside 0 to 9999 become the nearest end. */
 void clock_rfc3339(int64_t unix_s, char out[CLOCK_RFC3339_LEN + 1]);
 
 #endif

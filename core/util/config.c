@@ -17,7 +17,7 @@ static void loader_clear(struct config_loader *loader)
 
 static struct err set_default(struct config_loader *loader, const struct config_option *option)
 {
-    struct config_where where = {SOURCE_DEFAULT, NULL, 0, 0};
+    struct config_where where = {.source = SOURCE_DEFAULT};
     struct config_item items[16];
     struct config_value v = {SHAPE_SCALAR, items, 1, where};
     AUTO(mem_freep) char *text = mem_strdup(option->preset);
@@ -100,7 +100,7 @@ static const char *env_value(char **environ_, const char *name)
 /* A file that was named must be there; the default one may be missing. */
 static struct err read_config_file(struct config_loader *loader, const char *path, bool is_named)
 {
-    struct config_where where = {SOURCE_DEFAULT, NULL, 0, 0};
+    struct config_where where = {.source = SOURCE_DEFAULT};
     char *text = NULL;
     size_t len = 0;
     struct err e = config_read_file(path, CONFIG_FILE_MAX, &text, &len);

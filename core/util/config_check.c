@@ -17,7 +17,7 @@ static const struct config_where *where_of(const struct config_loader *loader, c
 
 static struct err default_zone(struct config_loader *loader)
 {
-    struct config_where where = {SOURCE_DEFAULT, NULL, 0, 0};
+    struct config_where where = {.source = SOURCE_DEFAULT};
     struct config_zone *zone = NULL;
 
     loader->cfg->zones_are_default = loader->cfg->zones_n == 0;

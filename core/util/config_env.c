@@ -43,6 +43,7 @@ static const struct config_option *find_variable(const char *name, bool *is_file
 
 static void unknown_variable(struct config_loader *loader, const char *name)
 {
+    struct config_where where = {.source = SOURCE_ENV, .variable = name};
     char nearest[CONFIG_ENV_NAME_MAX] = "";
     size_t best = 3;
 
@@ -55,9 +56,9 @@ static void unknown_variable(struct config_loader *loader, const char *name)
             (void)snprintf(nearest, sizeof(nearest), "%s", env);
         }
     }
-    buf_printf(loader->problems, "environment: %s: unknown variable%s%s%s\n", name,
-               nearest[0] == '\0' ? "" : "; did you mean ", nearest, nearest[0] == '\0' ? "" : "?");
-    loader->problems_n++;
+    config_problem(loader, &where, NULL, "unknown variable%s%s%s",
+                   nearest[0] == '\0' ? "" : "; did you mean ", nearest,
+                   nearest[0] == '\0' ? "" : "?");
 }
 
 /* Cut `text` at each `separator` in place; *out (mem_free) points into it. "" is no item at all. */
@@ -250,7 +251,8 @@ static struct err read_value_file(struct config_loader *loader, const char *path
 static struct err read_variable(struct config_loader *loader, const struct config_option *option,
                                 bool is_file, const char *value)
 {
-    struct config_where where = {is_file ? SOURCE_ENV_FILE : SOURCE_ENV, option, 0, 0};
+    struct config_where where = {.source = is_file ? SOURCE_ENV_FILE : SOURCE_ENV,
+                                 .option = option};
     char *text = NULL;
 
     if (strlen(value) > ENV_VALUE_MAX) {

@@ -64,6 +64,7 @@ enum config_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENV, SOURCE_ENV_FILE };
 struct config_where {
     enum config_source source;
     const struct config_option *option; /* environment: whose variable */
+    const char *variable;               /* the same, when the variable is unknown; borrowed */
     size_t line, column;                /* file: from 1 */
 };
 struct config_item {

@@ -13,6 +13,14 @@
 
 #define SHOWN_MAX 80 /* characters of a wrong value in a sentence */
 
+/* Control characters and bytes above ASCII become '?': a line stays one line on every terminal. */
+static void put_printable(struct buf *out, const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++) {
+        buf_putc(out, *c >= ' ' && *c <= '~' ? *c : '?');
+    }
+}
+
 static void put_where(struct config_loader *loader, const struct config_where *where)
 {
     char env[CONFIG_ENV_NAME_MAX];
@@ -27,18 +35,15 @@ static void put_where(struct config_loader *loader, const struct config_where *w
         break;
     case SOURCE_ENV:
     case SOURCE_ENV_FILE:
-        config_env_name(where->option, env);
-        buf_printf(loader->problems, "environment: %s%s: ", env,
-                   where->source == SOURCE_ENV_FILE ? "_FILE" : "");
+        buf_puts(loader->problems, "environment: ");
+        if (where->option == NULL) {
+            put_printable(loader->problems, where->variable);
+        } else {
+            config_env_name(where->option, env);
+            buf_puts(loader->problems, env);
+        }
+        buf_puts(loader->problems, where->source == SOURCE_ENV_FILE ? "_FILE: " : ": ");
         break;
-    }
-}
-
-/* Control characters and bytes above ASCII become '?': a line stays one line on every terminal. */
-static void put_printable(struct buf *out, const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++) {
-        buf_putc(out, *c >= ' ' && *c <= '~' ? *c : '?');
     }
 }
 
@@ -63,7 +68,8 @@ void config_problem(struct config_loader *loader, const struct config_where *whe
     bool is_named = where->source == SOURCE_ENV || where->source == SOURCE_ENV_FILE;
     if (key != NULL &&
         !(is_named && where->option != NULL && strcmp(key, where->option->key) == 0)) {
-        buf_printf(loader->problems, "%s: ", key);
+        put_printable(loader->problems, key);
+        buf_puts(loader->problems, ": ");
     }
     put_printable(loader->problems, text);
     buf_putc(loader->problems, '\n');

@@ -19,7 +19,8 @@ struct walk {
 
 static struct config_where where_of(const yaml_mark_t *mark)
 {
-    struct config_where where = {SOURCE_FILE, NULL, mark->line + 1, mark->column + 1};
+    struct config_where where = {
+        .source = SOURCE_FILE, .line = mark->line + 1, .column = mark->column + 1};
     return where;
 }
 
@@ -60,7 +61,7 @@ static struct err start_parser(yaml_parser_t *parser, const char *text, size_t l
 /* A byte that is no UTF-8 stops the reader, which knows its offset only. */
 static struct config_where where_of_offset(const char *text, size_t len, size_t offset)
 {
-    struct config_where where = {SOURCE_FILE, NULL, 1, 1};
+    struct config_where where = {.source = SOURCE_FILE, .line = 1, .column = 1};
 
     for (size_t i = 0; i < len && i < offset; i++) {
         where.column++;

@@ -12,13 +12,15 @@ struct err err_set(enum err_code code, const char *file, int line, const char *f
 {
     va_list args;
     struct err e = {code};
+    char text[ERR_TEXT_MAX]; /* an argument may be the text of the trace that this one replaces */
 
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    memcpy(newest.text, text, strlen(text) + 1);
     newest.code = code;
     newest.file = file;
     newest.line = line;
-    va_start(args, fmt);
-    (void)vsnprintf(newest.text, sizeof(newest.text), fmt, args);
-    va_end(args);
     return e;
 }
 

@@ -4,7 +4,7 @@
  * sentence, file and line of the deepest failure stay in a thread-local, so that one log line at the top of a
  * request or job can name the origin.  ERR_REJECTED means that the peer is at fault and that the function's
  * problem out-parameter says how; every other code is our own failure.
- * Thread rule: the trace belongs to the calling thread; a worker copies it with err_trace_copy() to hand it on. */
+ * Thread rule: the trace belongs to the calling thread; a worker copies it and hands it on with err_restore(). */
 #ifndef CORE_UTIL_ERR_H
 #define CORE_UTIL_ERR_H
 

@@ -1,5 +1,6 @@
 #include "core/util/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "core/util/mem.h"
 
 #define LINE_MAX_LEN 8192u
+#define LINE_END_LEN 2u /* kept free for the closing brace and the newline */
 #define VALUE_MAX_LEN 2048u
 
 static _Atomic int active_level = LOG_INFO;
@@ -112,6 +114,7 @@ void log_write(enum log_level level, const char *event, const struct log_kv *kv,
 {
     char when[CLOCK_RFC3339_LEN + 1];
     bool is_json = atomic_load_explicit(&active_format, memory_order_relaxed) == LOG_JSON;
+    int saved_errno = errno;
     AUTO(buf_clear) struct buf b = BUF_INIT(LINE_MAX_LEN);
 
     if (!log_enabled(level)) {
@@ -134,12 +137,14 @@ void log_write(enum log_level level, const char *event, const struct log_kv *kv,
             b.len = before;
         }
     }
+    b.max += LINE_END_LEN;
     if (is_json) {
         buf_putc(&b, '}');
     }
     buf_putc(&b, '\n');
     ssize_t wrote = write(STDERR_FILENO, b.data, b.len);
     (void)wrote; /* nobody is left to tell */
+    errno = saved_errno;
 }
 
 void log_err(enum log_level level, const char *event, struct err e)

@@ -31,7 +31,7 @@ void *mem_dup(const void *p, size_t n)
 
 char *mem_strndup(const char *s, size_t n)
 {
-    char *copy = malloc(n + 1); /* allow: the one allocator */
+    char *copy = n == SIZE_MAX ? NULL : malloc(n + 1); /* allow: the one allocator */
     if (copy != NULL) {
         memcpy(copy, s, n);
         copy[n] = '\0';

@@ -89,6 +89,9 @@ struct err ident_parse(const char *text, size_t len, struct ident *out, const ch
 {
     struct ident id = {false, ""};
 
+    if (len > NAME_TEXT_MAX) {
+        return refuse("the name is longer than 253 characters", why);
+    }
     if (len == 1 && text[0] == '*') {
         return refuse("a wildcard needs a name below it, as in *.example.test", why);
     }
@@ -166,6 +169,9 @@ struct err name_to_wire(const char *text, uint8_t *out, size_t *out_len)
     size_t o = 0;
     const char *label = text;
 
+    if (*text == '\0') {
+        FAIL(ERR_MALFORMED, "name: the empty text has no wire form (the root is a dot)");
+    }
     if (strcmp(text, ".") != 0) {
         while (*label != '\0') {
             size_t n = strcspn(label, ".");
@@ -195,12 +201,12 @@ struct err name_from_wire(const uint8_t *wire, size_t wire_len, char *out, size_
     size_t i = 0;
     struct buf b;
 
-    buf_init(&b, out_cap - 1);
+    buf_init(&b, out_cap == 0 ? 0 : out_cap - 1);
     while (i < wire_len && wire[i] != 0) {
         size_t n = wire[i++];
-        if (n > LABEL_MAX || n > wire_len - i) {
+        if (n > LABEL_MAX || n > wire_len - i || i + n >= NAME_WIRE_MAX) {
             buf_clear(&b);
-            FAIL(ERR_MALFORMED, "name: broken label in wire form");
+            FAIL(ERR_MALFORMED, "name: broken label in wire form, or more than 255 octets");
         }
         if (b.len > 0) {
             buf_putc(&b, '.');

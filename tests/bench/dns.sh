@@ -107,9 +107,9 @@ if ! txt "$our_port" | grep -q '"'; then
         echo 'show-error'
         echo "user = bench:$secret"
         echo 'header = "Content-Type: application/json"'
-        echo "data = {\"fqdn\":\"_acme-challenge.n$i.svc.test.\",\"value\":\"$(value $i)\"}"
+        printf 'data = "{\\"fqdn\\":\\"_acme-challenge.n%s.svc.test.\\",\\"value\\":\\"%s\\"}"\n' $i "$(value $i)"
         i=$((i + 1))
-    done | sed 's/^data = \(.*\)$/data = \1/; /^data/{s/"/\\"/g;s/^data = \(.*\)$/data = "\1"/}' >"$dir/publish"
+    done >"$dir/publish"
     curl --config "$dir/publish" >/dev/null
 fi
 for port in $our_port $knot_port; do

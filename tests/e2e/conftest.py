@@ -81,4 +81,6 @@ def pytest_runtest_makereport(item):
     if report.when == "call" and report.failed:
         for value in item.funcargs.values():
             if isinstance(value, Appliance):
-                report.sections.append(("end of bailiwick.log", value.log()[-4000:]))
+                lines = value.log().splitlines()
+                loud = [line for line in lines[-400:] if "level=info" not in line and "level=debug" not in line]
+                report.sections.append(("bailiwick.log: the last lines, then the last loud ones", "\n".join([line[:400] for line in lines[-6:] + ["..."] + loud[-6:]])))

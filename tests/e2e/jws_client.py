@@ -1,6 +1,7 @@
 """A small ACME client of our own that can also do everything wrong: every part of a JWS can be replaced."""
 import base64
 import hashlib
+import itertools
 import json
 import time
 
@@ -67,11 +68,33 @@ class Key:
                                           serialization.NoEncryption())
 
 
-def http_session(root_pem):
+class FromAddress(requests.adapters.HTTPAdapter):
+    """Connections that leave from a given local address."""
+
+    def __init__(self, address):
+        self.address = address
+        super().__init__()
+
+    def init_poolmanager(self, *arguments, **more):
+        super().init_poolmanager(*arguments, source_address=(self.address, 0), **more)
+
+
+def http_session(root_pem, source=None):
     session = requests.Session()
     session.trust_env = False
     session.verify = root_pem
+    if source:
+        session.mount("https://", FromAddress(source))
     return session
+
+
+_STRANGERS = itertools.count(1)
+
+
+def stranger_session(root_pem):
+    """From a loopback address that nobody used before: failed credentials are counted per address."""
+    number = next(_STRANGERS)
+    return http_session(root_pem, f"127.9.{number // 250}.{number % 250 + 1}")
 
 
 def make_csr(names, key=None, common_name=None, extensions=(), digest=None):
@@ -111,14 +134,14 @@ class Acme:
         assert reply.status_code == 200, reply
         return reply.headers["Replay-Nonce"]
 
-    def protected(self, url, **changes):
+    def protected(self, url, /, **changes):
         header = {"alg": self.key.alg, "nonce": self.nonce or self.fresh_nonce(), "url": url}
         header.update({"kid": self.kid} if self.kid else {"jwk": self.key.jwk()})
         header.update(changes)
         self.nonce = None
         return {name: value for name, value in header.items() if value is not None}
 
-    def envelope(self, url, payload, **changes):
+    def envelope(self, url, payload, /, **changes):
         """The JWS as a dictionary; payload None is POST-as-GET, bytes are taken as they are."""
         text = b"" if payload is None else payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         protected, body = b64(json.dumps(self.protected(url, **changes))), b64(text)
@@ -134,7 +157,7 @@ class Acme:
         self.nonce = reply.headers.get("Replay-Nonce")
         return reply
 
-    def post(self, url, payload=None, **changes):
+    def post(self, url, payload=None, /, **changes):
         return self.send(url, self.envelope(url, payload, **changes))
 
     def register(self, **payload):

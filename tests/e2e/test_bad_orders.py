@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from appliance import OTHER_SECRET
-from jws_client import ERROR, Acme, assert_problem, assert_sentence, make_csr, names_of, split_chain
+from jws_client import ERROR, Acme, assert_problem, assert_sentence, b64, make_csr, names_of, split_chain
 
 COUNTER = itertools.count()
 
@@ -121,11 +121,11 @@ def test_another_accounts_objects(app, account):
 
 def test_unknown_ids_are_404(app, account):
     order_url, order = account.order("unknown.svc.test")
-    for url in (order_url, order["authorizations"][0], order["finalize"]):
+    for url, payload in ((order_url, None), (order["authorizations"][0], None), (order["finalize"], {"csr": b64(make_csr(["unknown.svc.test"]))})):
         head, mark, tail = url.partition("/acme/")
         parts = tail.split("/")
         parts[1] = "A" * len(parts[1])
-        assert_problem(account.post(head + mark + "/".join(parts)), 404, "malformed")
+        assert_problem(account.post(head + mark + "/".join(parts), payload), 404, "malformed")
 
 
 def ready_order(account, *names):
@@ -162,7 +162,6 @@ BAD_CSRS = {
     "sha1": lambda names, account: make_csr(names, rsa.generate_private_key(65537, 2048), digest=hashes.SHA1()),
     "the account's key": lambda names, account: make_csr(names, account.key.private),
     "ca true": with_extension(x509.BasicConstraints(True, None), True),
-    "may sign certificates": with_extension(x509.KeyUsage(True, False, False, False, False, True, True, False, False), True),
 }
 
 
@@ -183,19 +182,23 @@ def test_a_csr_that_is_not_the_orders(app, account, make):
 def test_a_finalize_payload_that_is_malformed(app, account, payload):
     _, order = ready_order(account, "payload.svc.test")
     reply = account.post(order["finalize"], payload)
-    assert reply.status_code == 400 and reply.json()["type"] in (ERROR + "badCSR", ERROR + "malformed"), reply.text
+    assert reply.status_code in (400, 413) and reply.json()["type"] in (ERROR + "badCSR", ERROR + "malformed"), reply.text
     assert_sentence(reply.json()["detail"])
 
 
 def test_a_csr_cannot_ask_for_more_usages(app, account):
     _, order = ready_order(account, "usage.svc.test")
-    wanted = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.CLIENT_AUTH])
-    reply = account.finalize(order, csr=make_csr(["usage.svc.test"], extensions=[(wanted, False)], common_name="usage.svc.test"))
+    wanted = [(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+              (x509.KeyUsage(True, False, False, False, False, True, True, False, False), True)]
+    reply = account.finalize(order, csr=make_csr(["usage.svc.test"], extensions=wanted, common_name="usage.svc.test"))
     if reply.status_code != 200:
         assert_problem(reply, 400, "badCSR")
         return
     leaf = split_chain(account.post(reply.json()["certificate"]).text)[0]
     assert list(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.SERVER_AUTH]
+    usage = leaf.extensions.get_extension_for_class(x509.KeyUsage)
+    assert usage.critical and usage.value == x509.KeyUsage(True, False, False, False, False, False, False, False, False)
+    assert not leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     assert leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME) == []
 
 

@@ -1,4 +1,6 @@
 """Python's acme library as certbot uses it: the whole flow, then what a library user gets wrong."""
+import datetime
+
 import josepy
 import pytest
 from acme import challenges, client, errors, messages
@@ -97,7 +99,7 @@ def test_finalize_before_the_proof_is_order_not_ready(app):
     acme, _ = new_client(app)
     order = acme.new_order(csr_pem(NAMES))
     with pytest.raises(messages.Error) as refused:
-        acme.begin_finalization(order)
+        acme.finalize_order(order, datetime.datetime.now() + datetime.timedelta(seconds=5))
     assert refused.value.code == "orderNotReady"
 
 

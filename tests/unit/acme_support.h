@@ -78,12 +78,12 @@ SUPPORT void fx_start(struct fx *f)
 
     (void)snprintf(path, sizeof(path), "%s/bailiwick.db", f->dir);
     const struct store_options options = {.path = path, .readers_max = 4};
+    must(ca_open(f->dir, CONFIG_KEY_ECDSA_P256, "Test", &f->ca));
     must(store_open(&options, modules, 4, &f->store));
     must(access_open(f->cfg, f->store, &f->access));
     must(delegate_serial_load(f->store, &serial));
     must(zone_db_new(f->cfg, serial, &f->zones));
     must(delegate_open(f->cfg, f->store, f->access, f->zones, &f->delegate));
-    must(ca_open(f->dir, CONFIG_KEY_ECDSA_P256, "Test", &f->ca));
     const struct acme_options acme = {.cfg = f->cfg,
                                       .store = f->store,
                                       .access = f->access,

@@ -31,6 +31,7 @@ static const struct bad_case SYNTAX[] = {
     {"acme:\n  retry_aftr: 1s\n",
      "t.yaml:2:3: acme.retry_aftr: unknown key; did you mean acme.retry_after?"},
     {"quite_else: 1\n", "t.yaml:1:1: quite_else: unknown key\n"},
+    {"op\xc3\x8f: 1\n", "t.yaml:1:1: op?"},
     {"zones.name: x\n", "t.yaml:1:1: zones.name: unknown key"},
     {"acme.retry_after: 1s\n", "t.yaml:1:1: acme.retry_after: unknown key"},
     {"zones: [{transfer.key: x}]\n", "t.yaml:1:10: zones.transfer.key: unknown key"},

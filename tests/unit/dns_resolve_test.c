@@ -154,7 +154,7 @@ static const struct rule *compose(const struct server *s, const uint8_t *query, 
     const struct rule *rule = rule_of(name);
     ldns_pkt_set_id(pkt, ldns_pkt_id(asked));
     ldns_pkt_set_qr(pkt, true);
-    ldns_pkt_set_rcode(pkt, s->is_failing ? LDNS_RCODE_SERVFAIL : rule->rcode);
+    ldns_pkt_set_rcode(pkt, (uint8_t)(s->is_failing ? LDNS_RCODE_SERVFAIL : rule->rcode));
     (void)ldns_pkt_push_rr(pkt, LDNS_SECTION_QUESTION, ldns_rr_clone(question));
     push_answers(pkt, rule, name);
     if (ldns_pkt2wire(&wire, pkt, &wire_len) == LDNS_STATUS_OK && wire_len <= sizeof(out->data)) {

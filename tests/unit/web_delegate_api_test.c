@@ -129,9 +129,10 @@ static void httpreq_refusals(void **state)
 static void httpreq_publishes_and_cleans_up(void **state)
 {
     struct world w;
-    char auth[200];
+    char auth[512];
 
     (void)state;
+    (void)snprintf(auth, sizeof(auth), "%s", talk_basic("both", SECRET_A));
     world_start(&w, "");
     expect(&w, 200, "{}", "POST", "/httpreq/cleanup", auth, FQDN VALUE_1 "\"}");
     expect(&w, 200, "application/json", "POST", "/httpreq/present", auth, FQDN VALUE_1 "\"}");
@@ -274,9 +275,10 @@ static void acmedns_registers_and_updates(void **state)
     static const char *const bodies[] = {
         NULL, "", "null\n", "{}", "{\"allowfrom\":[]}", "{\"allowfrom\":[\"127.0.0.0/8\"]}"};
     struct world w;
-    char auth[200];
+    char auth[512];
 
     (void)state;
+    (void)snprintf(auth, sizeof(auth), "%s", talk_basic("both", SECRET_A));
     world_start(&w, "");
     for (size_t i = 0; i < ARRAY_N(bodies); i++) {
         expect(&w, 201, "\"allowfrom\":[", "POST", "/acme-dns/register", auth, bodies[i]);

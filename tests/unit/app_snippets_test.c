@@ -1,0 +1,179 @@
+/* The printed blocks: quoting, URLs, and what changes with ports and names. */
+#include "bailiwick/snippets.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/util/mem.h"
+
+#define SECRET "aaaaBBBBccccDDDDeeeeFFFF00001111"
+
+static void quoting_gives_one_shell_word(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *word;
+    } cases[] = {
+        {"", "''"},
+        {"a b", "'a b'"},
+        {"it's", "'it'\\''s'"},
+        {"'", "''\\'''"},
+        {"*.svc.test", "'*.svc.test'"},
+        {"$(x) `y` \"z\" \\", "'$(x) `y` \"z\" \\'"},
+        {"[::1]:53", "'[::1]:53'"},
+        {"~", "'~'"},
+        {"a;b", "'a;b'"},
+        {"https://u:p@ca.svc.test:8443/a-b_c", "https://u:p@ca.svc.test:8443/a-b_c"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(cases); i++) {
+        struct buf out = BUF_INIT(256);
+        snippets_quote(&out, cases[i].text);
+        assert_string_equal(buf_str(&out), cases[i].word);
+        buf_clear(&out);
+    }
+}
+
+/* The blocks for a configuration and patterns; the caller clears. */
+static void write_blocks(const char *yaml, const char *const *patterns, const char *fingerprint,
+                         struct buf *out)
+{
+    struct buf problems = BUF_INIT(65536);
+    AUTO(config_freep) struct config *cfg = NULL;
+    struct name_pattern names[4];
+    size_t n = 0;
+
+    assert_int_equal(config_parse("t", yaml, strlen(yaml), &problems, &cfg).code, ERR_OK);
+    for (; patterns[n] != NULL; n++) {
+        assert_int_equal(name_pattern_parse(patterns[n], strlen(patterns[n]), &names[n], NULL).code,
+                         ERR_OK);
+    }
+    struct snippet_facts facts = {cfg, "traefik", SECRET, names, n, fingerprint};
+    snippets_write(&facts, out);
+    assert_int_equal(buf_check(out).code, ERR_OK);
+    buf_clear(&problems);
+}
+
+static const char STANDARD[] = "hostname: ca.svc.test\naddresses: ['fd00::1', 10.0.0.1]\n"
+                               "zones: [svc.test]\n";
+static const char *const BOTH[] = {"svc.test", "*.svc.test", NULL};
+
+static size_t occurrences(const char *text, const char *part)
+{
+    size_t n = 0;
+
+    for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part)) {
+        n++;
+    }
+    return n;
+}
+
+static void standard_ports(void **state)
+{
+    static const char *const lines[] = {
+        "# --- lego, httpreq ---\n",
+        "# --- lego 4.22 or newer, acme-dns with HTTP storage ---\n",
+        "# --- Traefik, httpreq ---\n",
+        "# --- Traefik, acme-dns with HTTP storage ---\n",
+        "curl -fsS -o root.pem http://10.0.0.1:80/root.pem\n",
+        "# with:    0A:FF\n",
+        "export LEGO_CA_CERTIFICATES=\"$PWD/root.pem\"\nexport SSL_CERT_FILE=\"$PWD/root.pem\"\n",
+        "export HTTPREQ_ENDPOINT=https://ca.svc.test/httpreq\nexport HTTPREQ_USERNAME=traefik\n"
+        "export HTTPREQ_PASSWORD=" SECRET "\n",
+        "export ACME_DNS_API_BASE=https://traefik:" SECRET "@ca.svc.test/acme-dns\n"
+        "export ACME_DNS_STORAGE_BASE_URL=https://traefik:" SECRET
+        "@ca.svc.test/acme-dns/storage\n",
+        "--server https://ca.svc.test/acme/directory --dns httpreq",
+        "--dns.resolvers 10.0.0.1:53",
+        " --domains svc.test --domains '*.svc.test'\n",
+        "  lego run \"$@\"\n",
+        "  lego \"$@\" run\n",
+        "caServer: \"https://ca.svc.test/acme/directory\"\n      caCertificates: [root.pem]\n",
+        "resolvers: [\"10.0.0.1:53\"]\n",
+        "- main: \"svc.test\"\n            sans: [\"*.svc.test\"]\n",
+    };
+    struct buf out = BUF_INIT(SNIPPETS_MAX);
+
+    (void)state;
+    write_blocks(STANDARD, BOTH, "0aff", &out);
+    for (size_t i = 0; i < ARRAY_N(lines); i++) {
+        if (strstr(buf_str(&out), lines[i]) == NULL) {
+            fail_msg("missing: %s", lines[i]);
+        }
+    }
+    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 4);
+    assert_null(strstr(buf_str(&out), "disable"));
+    buf_clear(&out);
+}
+
+static void other_ports_turn_the_propagation_check_off(void **state)
+{
+    static const char yaml[] =
+        "hostname: ca.svc.test\nzones: [svc.test]\n"
+        "listen: {https: ['127.0.0.1:8443'], http: [], dns: ['[::1]:5353']}\n";
+    struct buf out = BUF_INIT(SNIPPETS_MAX);
+
+    (void)state;
+    write_blocks(yaml, BOTH, NULL, &out);
+    assert_non_null(
+        strstr(buf_str(&out), "curl -fsSk -o root.pem https://ca.svc.test:8443/root.pem\n"));
+    assert_non_null(strstr(buf_str(&out), "the root SHA-256 line of 'bailiwick status'"));
+    assert_non_null(strstr(buf_str(&out), "--dns.resolvers '[::1]:5353'"));
+    assert_non_null(strstr(buf_str(&out), "lego run \"$@\" --dns.propagation.disable-ans\n"));
+    assert_non_null(strstr(buf_str(&out), "lego \"$@\" --dns.disable-cp run\n"));
+    assert_non_null(strstr(buf_str(&out), "disableANSChecks: true\n"));
+    buf_clear(&out);
+}
+
+static void certificate_names_are_what_the_client_may_have(void **state)
+{
+    static const struct {
+        const char *patterns[3];
+        const char *domains;
+    } cases[] = {
+        {{"nas.svc.test"}, " --domains nas.svc.test\n"},
+        {{"*.svc.test"}, " --domains '*.svc.test'\n"},
+        {{"*"}, " --domains svc.test --domains '*.svc.test'\n"},
+        {{"a.test", "*.test"}, " --domains a.test --domains '*.a.test'\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(cases); i++) {
+        struct buf out = BUF_INIT(SNIPPETS_MAX);
+        write_blocks(STANDARD, cases[i].patterns, NULL, &out);
+        if (strstr(buf_str(&out), cases[i].domains) == NULL) {
+            fail_msg("wanted %s in %s", cases[i].domains, buf_str(&out));
+        }
+        buf_clear(&out);
+    }
+}
+
+static void unserved_zones_are_not_asked_here(void **state)
+{
+    static const char yaml[] = "hostname: ca.svc.test\nzones: [{name: svc.test, serve: false}]\n";
+    struct buf out = BUF_INIT(SNIPPETS_MAX);
+
+    (void)state;
+    write_blocks(yaml, BOTH, NULL, &out);
+    assert_null(strstr(buf_str(&out), "resolvers"));
+    buf_clear(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quoting_gives_one_shell_word),
+        cmocka_unit_test(standard_ports),
+        cmocka_unit_test(other_ports_turn_the_propagation_check_off),
+        cmocka_unit_test(certificate_names_are_what_the_client_may_have),
+        cmocka_unit_test(unserved_zones_are_not_asked_here),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
