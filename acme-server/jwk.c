@@ -176,7 +176,8 @@ static struct err parse_ec(const json_t *object, struct jwk *key, struct problem
         OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * coord_len),
         OSSL_PARAM_construct_end(),
     };
-    /* Importing checks that the point lies on the curve; these curves have cofactor 1, so that is all there is to check. */
+    /* Importing checks that the point lies on the curve; these curves have cofactor 1, so that is
+     * all there is to check. */
     if (pkey_from_params("EC", params, &key->pkey).code != ERR_OK) {
         REJECT(prob, PROBLEM_BAD_PUBLIC_KEY, 0,
                "The account key's x and y are not a point on the curve %s.", crv);
@@ -315,7 +316,8 @@ static struct err derive(struct jwk *key)
     uint8_t digest[SHA256_LEN];
     unsigned char *der = NULL;
 
-    /* The strict decoder leaves one text per value, so the members as sent are the canonical ones. */
+    /* The strict decoder leaves one text per value, so the members as sent are the canonical ones.
+     * */
     TRY(sha256(key->json, strlen(key->json), digest));
     base64url_encode(digest, sizeof(digest), key->thumbprint);
     int len = i2d_PUBKEY(key->pkey, &der);

@@ -1,4 +1,5 @@
-/* Inside acme-server: what jwk.c, jwk_verify.c and jws.c share. Not for other libraries (jansson and OpenSSL types). */
+/* Inside acme-server: what jwk.c, jwk_verify.c and jws.c share. Not for other libraries (jansson
+ * and OpenSSL types). */
 #ifndef ACME_SERVER_JWK_INTERNAL_H
 #define ACME_SERVER_JWK_INTERNAL_H
 
@@ -17,8 +18,9 @@ struct jwk {
     atomic_uint refs;
     enum jwk_alg alg;
     EVP_PKEY *pkey;
-    /* Verify context with everything set; each verification works on a duplicate, which costs far less than fetching the
-     * algorithm by name again. NULL for Ed25519, which verifies in one call over the message. */
+    /* Verify context with everything set; each verification works on a duplicate, which costs far
+     * less than fetching the algorithm by name again. NULL for Ed25519, which verifies in one call
+     * over the message. */
     EVP_PKEY_CTX *verify_template;
     char thumbprint[SHA256_B64_LEN + 1];
     char json[JWK_JSON_MAX];

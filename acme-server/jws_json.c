@@ -6,8 +6,8 @@
 #include "acme-server/jwk_internal.h"
 #include "core/util/mem.h"
 
-/* jansson recurses to 2048 levels; ours are few, and counting brackets is cheap. Invalid JSON may be miscounted, which is fine:
- * the parser then refuses it. */
+/* jansson recurses to 2048 levels; ours are few, and counting brackets is cheap. Invalid JSON may
+ * be miscounted, which is fine: the parser then refuses it. */
 static bool is_too_deep(const char *text, size_t len)
 {
     unsigned depth = 0;

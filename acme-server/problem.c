@@ -13,7 +13,8 @@ struct problem_row {
     int status;
 };
 
-/* RFC 8555 §6.7 and, for invalidProfile, the profiles draft; the status is what a type usually goes with. */
+/* RFC 8555 §6.7 and, for invalidProfile, the profiles draft; the status is what a type usually goes
+ * with. */
 static const struct problem_row ROWS[] = {
     [PROBLEM_NONE] = {"about:blank", 500},
     [PROBLEM_ACCOUNT_DOES_NOT_EXIST] = {URN_PREFIX "accountDoesNotExist", 400},
@@ -93,7 +94,8 @@ void problem_clear(struct problem *prob)
     }
 }
 
-/* Only printable ASCII leaves: a detail may quote a peer, be cut in the middle of a UTF-8 sequence, and ends in terminals. */
+/* Only printable ASCII leaves: a detail may quote a peer, be cut in the middle of a UTF-8 sequence,
+ * and ends in terminals. */
 static void put_json_string(struct buf *out, const char *text)
 {
     const char *run = text;

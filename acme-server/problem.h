@@ -73,6 +73,12 @@ const char *problem_urn(enum problem_type type);
 void problem_json(const struct problem *prob, struct buf *out);
 /* Status, application/problem+json and body into resp. Link "index" and Replay-Nonce are the caller's. */
 void problem_respond(const struct problem *prob, struct http_resp *resp);
-#define REJECT(prob, type, status, ...) return problem_set((prob), (type), (status), __VA_ARGS__)
+/* Builds its result in place, like FAIL(), so that analysers see that it is a failure. */
+#define REJECT(prob, type, status, ...)                                                            \
+    do {                                                                                           \
+        const struct err reject_err_ = {ERR_REJECTED};                                             \
+        (void)problem_set((prob), (type), (status), __VA_ARGS__);                                  \
+        return reject_err_;                                                                        \
+    } while (0)
 
 #endif

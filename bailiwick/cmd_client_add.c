@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bailiwick/app.h"
 #include "bailiwick/cli.h"
 #include "bailiwick/control.h"
+#include "bailiwick/offline.h"
 #include "bailiwick/snippets.h"
 #include "core/util/file.h"
 #include "core/util/log.h"
@@ -190,14 +190,10 @@ static struct err add_offline(struct job *job)
 {
     struct app_offline *offline = NULL;
 
-    TRY(app_offline_open(job->cfg, &offline));
+    TRY(offline_open(job->cfg, &offline));
     struct err e = access_client_add(offline->access, job->name, job->secret, job->names,
                                      job->names_n, job->networks, job->networks_n, job->secret_out);
-    struct err_trace why = *err_trace();
-    app_offline_close(offline);
-    if (e.code != ERR_OK) {
-        return err_restore(&why);
-    }
+    TRY(offline_close(offline, e));
     if (read_fingerprint(job).code != ERR_OK) {
         job->fingerprint[0] = '\0'; /* a hint only */
     }

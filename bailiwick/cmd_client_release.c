@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bailiwick/app.h"
 #include "bailiwick/cli.h"
 #include "bailiwick/control.h"
+#include "bailiwick/offline.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
 
@@ -23,11 +23,9 @@ static struct err release_offline(const struct config *cfg, const char *name)
 {
     struct app_offline *offline = NULL;
 
-    TRY(app_offline_open(cfg, &offline));
+    TRY(offline_open(cfg, &offline));
     struct err e = delegate_release(offline->delegate, name);
-    struct err_trace why = *err_trace();
-    app_offline_close(offline);
-    return e.code == ERR_OK ? e : err_restore(&why);
+    return offline_close(offline, e);
 }
 
 int cmd_client_release(int argc, char **argv)

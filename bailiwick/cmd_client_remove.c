@@ -1,9 +1,9 @@
 /* bailiwick client remove */
 #include <stdio.h>
 
-#include "bailiwick/app.h"
 #include "bailiwick/cli.h"
 #include "bailiwick/control.h"
+#include "bailiwick/offline.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
 
@@ -21,11 +21,9 @@ static struct err remove_offline(const struct config *cfg, const char *name)
 {
     struct app_offline *offline = NULL;
 
-    TRY(app_offline_open(cfg, &offline));
+    TRY(offline_open(cfg, &offline));
     struct err e = access_client_remove(offline->access, name);
-    struct err_trace why = *err_trace();
-    app_offline_close(offline);
-    return e.code == ERR_OK ? e : err_restore(&why);
+    return offline_close(offline, e);
 }
 
 int cmd_client_remove(int argc, char **argv)

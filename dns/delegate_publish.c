@@ -399,7 +399,11 @@ static struct err prepare(struct publish_job *job, const char *fqdn)
     TRY(delegate_check_who(job->d, job->who, job->refusal));
     job->is_expected = expectations_find(job->d->expected, job->value, &job->expected);
     if (fqdn != NULL) {
-        TRY(delegate_find_target(job->d, fqdn, &job->target, job->refusal));
+        struct err e = delegate_find_target(job->d, fqdn, &job->target, job->refusal);
+        /* Nothing can be at a label of the delegate zone that is not known (any more). */
+        bool is_gone = job->is_cleanup && e.code == ERR_REJECTED && job->target.owner[0] != '\0';
+        TRY(is_gone ? err_ok() : e);
+        job->target.kind = is_gone ? TARGET_LABEL : job->target.kind;
     } else if (!job->is_cleanup) {
         TRY(resolve_digest(job));
     }

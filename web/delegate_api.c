@@ -8,7 +8,7 @@
 #include "core/util/mem.h"
 #include "web/delegate_api_internal.h"
 
-/* --- credentials ---------------------------------------------------------------------------------------------------------- */
+/* --- credentials ------------------------------------------------------------------------------ */
 
 static struct err no_credential(const struct delegate_api *api, const struct http_req *req,
                                 struct delegate_who *who, struct delegate_fault *fault)
@@ -94,7 +94,7 @@ struct err door_authenticate(const struct delegate_api *api, const struct http_r
     return e;
 }
 
-/* --- failures ------------------------------------------------------------------------------------------------------------- */
+/* --- failures --------------------------------------------------------------------------------- */
 
 struct err door_refused(struct err e, const struct delegate_refusal *refusal, const char *bad_name,
                         struct delegate_fault *fault)
@@ -149,7 +149,8 @@ void door_respond(struct http_resp *resp, int status, json_t *take_value)
     buf_clear(&text);
 }
 
-/* A name that a stranger claims may be a secret in the wrong field: only names that exist are logged. */
+/* A name that a stranger claims may be a secret in the wrong field: only names that exist are
+ * logged. */
 static const char *loggable(const struct delegate_api *api, const char *user)
 {
     if (user[0] == '\0') {
@@ -158,7 +159,8 @@ static const char *loggable(const struct delegate_api *api, const char *user)
     return access_exists(api->o.access, user) ? user : "unknown";
 }
 
-/* A detail may quote what a peer sent, cut anywhere: printable ASCII is left, which every JSON encoder takes. */
+/* A detail may quote what a peer sent, cut anywhere: printable ASCII is left, which every JSON
+ * encoder takes. */
 static void make_printable(char *text)
 {
     for (; *text != '\0'; text++) {
@@ -197,7 +199,7 @@ void door_fail(const struct delegate_api *api, const struct http_req *req, const
                  json_pack("{s:s, s:s}", "error", fault->error, "detail", fault->detail));
 }
 
-/* --- httpreq -------------------------------------------------------------------------------------------------------------- */
+/* --- httpreq ---------------------------------------------------------------------------------- */
 
 static struct err httpreq(const struct delegate_api *api, const struct http_req *req,
                           bool is_cleanup, struct delegate_who *who, struct delegate_fault *fault)
@@ -237,7 +239,7 @@ static void cleanup(void *ctx, const struct http_req *req, struct http_resp *res
     answer_httpreq(ctx, req, true, resp);
 }
 
-/* --- the API -------------------------------------------------------------------------------------------------------------- */
+/* --- the API ---------------------------------------------------------------------------------- */
 
 static void api_freep(struct delegate_api **api)
 {

@@ -1,8 +1,10 @@
-/* The doors for TXT values over HTTPS: lego httpreq, acme-dns, lego's HTTP storage. Each checks a client's credential (or open mode)
- * and ends in delegate_publish(), delegate_update(), delegate_register() or delegate_storage_account(), which apply policy.
+/* The doors for TXT values over HTTPS: lego httpreq, acme-dns, lego's HTTP storage. Each checks a
+ * client's credential (or open mode) and ends in delegate_publish(), delegate_update(),
+ * delegate_register() or delegate_storage_account(), which apply policy.
  *
- * Errors are 4xx/5xx JSON {"error": <acme-dns's word>, "detail": <sentence>} and one warning in the log, without secrets.
- * Thread: handlers on HTTP threads; the options' objects are borrowed for the API's life. */
+ * Errors are 4xx/5xx JSON {"error": <acme-dns's word>, "detail": <sentence>} and one warning in the
+ * log, without secrets. Thread: handlers on HTTP threads; the options' objects are borrowed for the
+ * API's life. */
 #ifndef WEB_DELEGATE_API_H
 #define WEB_DELEGATE_API_H
 

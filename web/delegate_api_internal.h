@@ -18,10 +18,12 @@ struct delegate_api {
 MUST_USE struct err door_authenticate(const struct delegate_api *api, const struct http_req *req,
                                       enum delegate_door door, struct delegate_who *who,
                                       struct delegate_fault *fault);
-/* Turn delegate's refusal into a fault; every other failure passes. bad_name: the word for DELEGATE_BAD_NAME. */
+/* Turn delegate's refusal into a fault; every other failure passes. bad_name: the word for
+ * DELEGATE_BAD_NAME. */
 MUST_USE struct err door_refused(struct err e, const struct delegate_refusal *refusal,
                                  const char *bad_name, struct delegate_fault *fault);
-/* Answer a failure and log it, once; a failure of ours overwrites the fault. user: who asked, as claimed, or "". */
+/* Answer a failure and log it, once; a failure of ours overwrites the fault. user: who asked, as
+ * claimed, or "". */
 void door_fail(const struct delegate_api *api, const struct http_req *req, const char *user,
                struct err e, struct delegate_fault *fault, struct http_resp *resp);
 /* Takes value; NULL is answered as lack of memory. */

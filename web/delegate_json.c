@@ -49,7 +49,8 @@ static struct err parse_object(const uint8_t *body, size_t len, json_t **out,
     return err_ok();
 }
 
-/* A string member of 1 to max characters into a fixed array. `error` is what a member of another kind is called. */
+/* A string member of 1 to max characters into a fixed array. `error` is what a member of another
+ * kind is called. */
 static struct err copy_text(const json_t *object, const char *name, const char *error, char *out,
                             size_t max, struct delegate_fault *fault)
 {
@@ -80,7 +81,7 @@ static struct err copy_value(const json_t *object, const char *name, char *out,
     return err_ok();
 }
 
-/* --- httpreq ------------------------------------------------------------------------------------------------------------ */
+/* --- httpreq ---------------------------------------------------------------------------------- */
 
 static bool is_key_authorization(const char *text, size_t len)
 {
@@ -144,7 +145,7 @@ struct err delegate_httpreq_parse(const uint8_t *body, size_t len, struct delega
     return err_ok();
 }
 
-/* --- acme-dns ----------------------------------------------------------------------------------------------------------- */
+/* --- acme-dns --------------------------------------------------------------------------------- */
 
 /* acme.sh sends no body at all, goacmedns the JSON literal null. */
 static bool is_nothing(const uint8_t *body, size_t len)

@@ -1,9 +1,10 @@
 /* The bodies that the doors accept over HTTP, as pure functions: bytes in, checked fields out.
  *
- * lego's httpreq (default and RAW), acme-dns register and update, lego's HTTP storage. JSON objects without duplicate keys, nested at most
- * JWS_DEPTH_MAX deep; unknown members are ignored; the content type does not matter. Not checked here: that a name is a name of ours,
- * that a network is a network (delegate does both), and who asks.
- * Thread: any; nothing is allocated that outlives a call. */
+ * lego's httpreq (default and RAW), acme-dns register and update, lego's HTTP storage. JSON objects
+ * without duplicate keys, nested at most JWS_DEPTH_MAX deep; unknown members are ignored; the
+ * content type does not matter. Not checked here: that a name is a name of ours, that a network is
+ * a network (delegate does both), and who asks. Thread: any; nothing is allocated that outlives a
+ * call. */
 #ifndef WEB_DELEGATE_JSON_H
 #define WEB_DELEGATE_JSON_H
 
@@ -19,7 +20,8 @@
 #define DELEGATE_KEY_AUTH_MAX 1024u
 #define DELEGATE_CIDR_MAX (IP_TEXT_MAX + 4u)
 
-/* Why a request is refused. `error` is acme-dns's vocabulary, which clients print; `detail` a sentence for a person. */
+/* Why a request is refused. `error` is acme-dns's vocabulary, which clients print; `detail` a
+ * sentence for a person. */
 struct delegate_fault {
     int status;        /* HTTP */
     const char *error; /* static */
@@ -29,7 +31,8 @@ struct delegate_fault {
 struct err delegate_fault_set(struct delegate_fault *fault, int status, const char *error,
                               const char *fmt, ...) PRINTF_LIKE(4, 5);
 
-/* httpreq: {"fqdn","value"}, or RAW {"domain","token","keyAuth"}, from which name and digest are computed (RFC 8555 §8.4). */
+/* httpreq: {"fqdn","value"}, or RAW {"domain","token","keyAuth"}, from which name and digest are
+ * computed (RFC 8555 §8.4). */
 struct delegate_httpreq {
     char fqdn[DELEGATE_FQDN_MAX + 1];
     char value[TXT_VALUE_LEN + 1];
@@ -47,7 +50,8 @@ MUST_USE struct err delegate_register_parse(const uint8_t *body, size_t len,
                                             struct delegate_allowfrom *out,
                                             struct delegate_fault *fault);
 
-/* acme-dns update: {"subdomain","txt"}; subdomain may be absent ("") where a client's own credential is used. */
+/* acme-dns update: {"subdomain","txt"}; subdomain may be absent ("") where a client's own
+ * credential is used. */
 struct delegate_update_body {
     char subdomain[NAME_TEXT_MAX + 1];
     char txt[TXT_VALUE_LEN + 1];

@@ -1,4 +1,5 @@
-/* lego's HTTP storage: the account of a name exists as soon as its client may have the name, so nothing has to be stored. */
+/* lego's HTTP storage: the account of a name exists as soon as its client may have the name, so
+ * nothing has to be stored. */
 #include <string.h>
 
 #include "core/util/mem.h"

@@ -1,7 +1,9 @@
-/* What everybody may read: the root certificate and how to trust it (also on plain HTTP), the start page, liveness and readiness.
+/* What everybody may read: the root certificate and how to trust it (also on plain HTTP), the start
+ * page, liveness and readiness.
  *
- * The pages hold nothing secret; they are built once and served from memory. Plain HTTP carries the trust pages only; their reader is
- * told to compare the fingerprint. Thread: handlers on HTTP threads; ca and cfg are borrowed for the object's life. */
+ * The pages hold nothing secret; they are built once and served from memory. Plain HTTP carries the
+ * trust pages only; their reader is told to compare the fingerprint. Thread: handlers on HTTP
+ * threads; ca and cfg are borrowed for the object's life. */
 #ifndef WEB_PUBLIC_PAGES_H
 #define WEB_PUBLIC_PAGES_H
 
@@ -16,7 +18,8 @@
 struct public_pages_options {
     const struct config *cfg;
     const struct ca *ca;
-    /* Is the daemon able to work (store readable, zones loaded)? NULL: always. Asked by /readyz; any thread. */
+    /* Is the daemon able to work (store readable, zones loaded)? NULL: always. Asked by /readyz;
+     * any thread. */
     bool (*is_ready)(void *ctx);
     void *is_ready_ctx;
 };

@@ -220,7 +220,7 @@ class Acme:
 
     def finalize(self, order, *names, csr=None):
         names = names or [one["value"] for one in order["identifiers"]]
-        return self.post(order["finalize"], {"csr": b64(csr or make_csr(names))})
+        return self.post(order["finalize"], {"csr": b64(make_csr(names) if csr is None else csr)})
 
     def issue(self, *names, **who):
         """The whole path; returns the chain as PEM text."""

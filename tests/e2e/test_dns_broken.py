@@ -125,24 +125,22 @@ def test_ten_thousand_mutations(app):
 
 
 def tcp_connect():
-    sock = socket.create_connection(SERVER, timeout=30)
-    return sock
+    return socket.create_connection(SERVER, timeout=30)
 
 
-def read_message(sock):
-    size = b""
-    while len(size) < 2:
-        part = sock.recv(2 - len(size))
-        if not part:
-            return None
-        size += part
+def read_exactly(sock, length):
     data = b""
-    while len(data) < struct.unpack("!H", size)[0]:
-        part = sock.recv(65535)
+    while len(data) < length:
+        part = sock.recv(length - len(data))
         if not part:
             return None
         data += part
     return data
+
+
+def read_message(sock):
+    size = read_exactly(sock, 2)
+    return size and read_exactly(sock, struct.unpack("!H", size)[0])
 
 
 def test_tcp_pipelining_keeps_every_answer(app):

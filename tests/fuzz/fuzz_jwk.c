@@ -1,4 +1,5 @@
-/* Any bytes as a JWK: what is accepted has a canonical form that is the same key, and never verifies a signature of zeros. */
+/* Any bytes as a JWK: what is accepted has a canonical form that is the same key, and never
+ * verifies a signature of zeros. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

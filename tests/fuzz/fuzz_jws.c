@@ -1,4 +1,5 @@
-/* Any bytes as an ACME request body: parse, verify with the key inside, and check what was accepted against its own text. */
+/* Any bytes as an ACME request body: parse, verify with the key inside, and check what was accepted
+ * against its own text. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@ static void must(int ok)
     }
 }
 
-/* The strict decoder leaves one text per value: encoding the payload again gives the signed text. */
+/* The strict decoder leaves one text per value: encoding the payload again gives the signed text.
+ * */
 static void check_payload(const struct jws *jws)
 {
     AUTO(mem_freep) char *text = mem_zalloc(BASE64URL_LEN(jws->payload_len) + 1);

@@ -1,5 +1,5 @@
-/* Any bytes as a door's body. The first byte chooses the door, the rest is the body. What is accepted keeps to its limits, and a value is
- * always one that DNS may publish. */
+/* Any bytes as a door's body. The first byte chooses the door, the rest is the body. What is
+ * accepted keeps to its limits, and a value is always one that DNS may publish. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

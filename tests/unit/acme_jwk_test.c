@@ -13,7 +13,8 @@
 #include "core/util/mem.h"
 #include "jws_maker.h"
 
-/* The P-256 and RSA keys of RFC 7517 §A.1, the RSA key of RFC 7638 §3.1 and the Ed25519 key of RFC 8037 §A.2. */
+/* The P-256 and RSA keys of RFC 7517 §A.1, the RSA key of RFC 7638 §3.1 and the Ed25519 key of RFC
+ * 8037 §A.2. */
 #define P256_X "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"
 #define P256_Y "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"
 #define RSA_N                                                                                      \
@@ -221,7 +222,8 @@ static void verifies_every_algorithm(void **state)
     }
 }
 
-/* A short r or s must be padded in JOSE and shortened in DER: many signatures meet every leading byte. */
+/* A short r or s must be padded in JOSE and shortened in DER: many signatures meet every leading
+ * byte. */
 static void ecdsa_integers_of_any_size(void **state)
 {
     struct maker m = maker_new(JWK_ES256, 0);

@@ -256,7 +256,8 @@ static void an_account_key_by_kid(void **state)
     maker_clear(&wide);
 }
 
-/* A JWS cut anywhere is refused, and nothing is read behind its end (AddressSanitizer watches the exact copies). */
+/* A JWS cut anywhere is refused, and nothing is read behind its end (AddressSanitizer watches the
+ * exact copies). */
 static void every_truncation_is_refused(void **state)
 {
     AUTO(mem_freep) char *header = header_with_jwk(&es256);

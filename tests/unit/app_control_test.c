@@ -18,7 +18,7 @@
 #include "core/util/mem.h"
 
 static char dir[] = "/tmp/bw_control_XXXXXX";
-static char socket_path[128];
+static char socket_path[100];
 
 struct server {
     int listener;
@@ -43,13 +43,13 @@ static int remove_dir(void **state)
     return rmdir(dir);
 }
 
-static int listen_on(const char *path)
+static int listen_here(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     assert_true(fd >= 0);
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
     assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(fd, 1), 0);
     return fd;
@@ -90,7 +90,7 @@ static struct err ask(struct server *server, const char *answer, const char *met
 
     memset(server, 0, sizeof(*server));
     server->answer = answer;
-    server->listener = listen_on(socket_path);
+    server->listener = listen_here();
     assert_int_equal(pthread_create(&thread, NULL, serve_once, server), 0);
     struct err e = control_request(&cfg, method, "/api/v1/clients", body, reply);
     assert_int_equal(pthread_join(thread, NULL), 0);
@@ -106,7 +106,7 @@ static void no_daemon_is_not_found(void **state)
 
     (void)state;
     assert_int_equal(control_request(&cfg, "GET", "/x", NULL, &reply).code, ERR_NOT_FOUND);
-    assert_int_equal(close(listen_on(socket_path)), 0); /* a stale socket */
+    assert_int_equal(close(listen_here()), 0); /* a stale socket */
     assert_int_equal(control_request(&cfg, "GET", "/x", NULL, &reply).code, ERR_NOT_FOUND);
     assert_non_null(strstr(err_trace()->text, "bailiwick serve"));
     assert_int_equal(unlink(socket_path), 0);

@@ -184,6 +184,12 @@ static void test_cleanup_removes_only_its_own(void **state)
     assert_int_equal(values_at(f, APEX_OWNER), 2);
     must(delegate_publish(f->delegate, &both, NULL, two, true, &f->refusal));
     assert_int_equal(values_at(f, APEX_OWNER), 1);
+    /* What is not there is removed already; what is no name is still refused. */
+    must(delegate_publish(f->delegate, &both, "01234567-89ab-4cde-8f01-23456789abcd.acme.svc.test",
+                          two, true, &f->refusal));
+    assert_int_equal(reason_of(f, delegate_publish(f->delegate, &both, "_acme-challenge.a b", two,
+                                                   true, &f->refusal)),
+                     DELEGATE_BAD_NAME);
     assert_int_equal(audit_n(f, "delegate.cleanup"), 2);
     fixture_free(f);
 }

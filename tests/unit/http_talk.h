@@ -1,4 +1,5 @@
-/* For tests of handlers: the routes on a real server (plain, loopback, any port) and a client that says exactly what it is told. */
+/* For tests of handlers: the routes on a real server (plain, loopback, any port) and a client that
+ * says exactly what it is told. */
 #ifndef TESTS_UNIT_HTTP_TALK_H
 #define TESTS_UNIT_HTTP_TALK_H
 

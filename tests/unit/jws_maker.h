@@ -1,4 +1,5 @@
-/* For tests: account keys of every accepted kind, their JWKs, and signed flattened JWS bodies. Any failure aborts. */
+/* For tests: account keys of every accepted kind, their JWKs, and signed flattened JWS bodies. Any
+ * failure aborts. */
 #ifndef TESTS_UNIT_JWS_MAKER_H
 #define TESTS_UNIT_JWS_MAKER_H
 
