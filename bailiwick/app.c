@@ -436,6 +436,16 @@ struct err app_init(const struct config *cfg)
     return e.code == ERR_OK ? e : err_restore(&why);
 }
 
+/* A client command may come before the first start: the keys are made whole, or not at all, by the CA alone. */
+static struct err make_ca(const struct config *cfg)
+{
+    struct ca *ca = NULL;
+
+    TRY(ca_open(cfg->state_dir, cfg->ca_key, "Bailiwick", &ca));
+    ca_close(ca);
+    return err_ok();
+}
+
 static struct err offline_start(struct app_offline *offline)
 {
     uint32_t serial = 0;
@@ -443,6 +453,7 @@ static struct err offline_start(struct app_offline *offline)
     TRY(privileges_enter(offline->cfg->state_dir));
     TRY(state_dir_open(offline->cfg->state_dir, &offline->lock_fd));
     TRY(open_store(offline->cfg, &offline->store));
+    TRY(make_ca(offline->cfg));
     TRY(access_open(offline->cfg, offline->store, &offline->access));
     TRY(delegate_serial_load(offline->store, &serial));
     TRY(zone_db_new(offline->cfg, serial, &offline->zones));

@@ -100,7 +100,7 @@ static struct err read_secret(const char *path, char *out)
     const char *why = "";
 
     if (fd < 0) {
-        FAIL(ERR_IO, "cannot read '%.200s': %s", path, strerror(errno));
+        FAIL(ERR_IO, "cannot read '%.200s': %s", path, err_errno_text(errno));
     }
     while (len < SECRET_FILE_MAX && n > 0) {
         n = read(fd, out + len, SECRET_FILE_MAX - len);
@@ -112,7 +112,7 @@ static struct err read_secret(const char *path, char *out)
     out[len] = '\0';
     out[strcspn(out, "\r\n")] = '\0';
     if (n < 0) {
-        FAIL(ERR_IO, "cannot read '%.200s': %s", path, strerror(errno));
+        FAIL(ERR_IO, "cannot read '%.200s': %s", path, err_errno_text(errno));
     }
     if (!config_secret_ok(out, &why)) {
         FAIL(ERR_MALFORMED, "'%.200s' does not hold a secret: %s", path, why);
@@ -190,7 +190,7 @@ static struct err add_offline(struct job *job)
 {
     struct app_offline *offline = NULL;
 
-    TRY(offline_open(job->cfg, &offline));
+    TRY(app_offline_open(job->cfg, &offline));
     struct err e = access_client_add(offline->access, job->name, job->secret, job->names,
                                      job->names_n, job->networks, job->networks_n, job->secret_out);
     TRY(offline_close(offline, e));

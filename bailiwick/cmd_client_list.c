@@ -108,7 +108,7 @@ static struct err list_offline(const struct config *cfg)
 {
     struct app_offline *offline = NULL;
 
-    TRY(offline_open(cfg, &offline));
+    TRY(app_offline_open(cfg, &offline));
     struct err e = print_offline(offline);
     return offline_close(offline, e);
 }

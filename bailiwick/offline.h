@@ -6,10 +6,7 @@
 
 #include "bailiwick/app.h"
 
-/* app_offline_open(), after app_init() where the certificate authority was never made: a state directory that a client command
- * touched first must still be one that `init` and `serve` accept. */
-MUST_USE struct err offline_open(const struct config *cfg, struct app_offline **out);
-/* Close, keeping this thread's trace when `result` is a failure; returns `result`. */
+/* app_offline_close() that keeps the trace of `result`, which it returns. */
 MUST_USE struct err offline_close(struct app_offline *offline, struct err result);
 
 #endif

@@ -330,7 +330,7 @@ struct err dns_tcp_init(struct dns_tcp *tcp, struct zone_db *zones, int *listene
     tcp->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (tcp->epoll_fd < 0 || tcp->stop_fd < 0 ||
         epoll_ctl(tcp->epoll_fd, EPOLL_CTL_ADD, tcp->stop_fd, &ev) != 0) {
-        FAIL(ERR_IO, "dns: epoll: %s", strerror(errno));
+        FAIL(ERR_IO, "dns: epoll: %s", err_errno_text(errno));
     }
     listen_to(tcp, true);
     return err_ok();

@@ -69,7 +69,7 @@ static struct err add_accounts(const struct delegate_api *api, const struct dele
                 int failed = json_object_set_new(map, name, account_json(api, &reg));
                 mem_wipe(&reg, sizeof(reg));
                 TRY_PTR(failed == 0 ? map : NULL);
-            } else if (e.code != ERR_REJECTED) { /* a refused name is one outside the zones */
+            } else if (e.code != ERR_REJECTED) { /* refused: a name inside the delegate zone */
                 return e;
             }
         }

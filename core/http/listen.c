@@ -102,13 +102,13 @@ static struct err remove_stale(const struct sockaddr_un *sa)
     }
     AUTO(close_fd) int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s < 0) {
-        FAIL(ERR_IO, "socket: %s", strerror(errno));
+        FAIL(ERR_IO, "socket: %s", err_errno_text(errno));
     }
     if (connect(s, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno != ECONNREFUSED) {
         FAIL(ERR_BUSY, "%s: another running process listens there; stop it first", sa->sun_path);
     }
     if (unlink(sa->sun_path) != 0) {
-        FAIL(ERR_IO, "%s: the stale socket cannot be removed: %s", sa->sun_path, strerror(errno));
+        FAIL(ERR_IO, "%s: the stale socket cannot be removed: %s", sa->sun_path, err_errno_text(errno));
     }
     return err_ok();
 }

@@ -37,7 +37,7 @@ static struct err create_file(const char *path)
         FAIL(ERR_IO,
              "%s: cannot be created (%s): check that the state directory exists and that "
              "this user may write in it",
-             path, strerror(errno));
+             path, err_errno_text(errno));
     }
     int synced = fsync(fd);
     (void)close(fd);
@@ -49,7 +49,7 @@ static struct err create_file(const char *path)
         (void)close(dir);
     }
     if (synced != 0) {
-        FAIL(ERR_IO, "%s: cannot be synced to disk: %s", path, strerror(errno));
+        FAIL(ERR_IO, "%s: cannot be synced to disk: %s", path, err_errno_text(errno));
     }
     return err_ok();
 }

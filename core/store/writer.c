@@ -264,7 +264,7 @@ struct err writer_start(struct db *take_db, struct writer **out)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
         writer_destroy(w);
-        FAIL(ERR_LIMIT, "the store's thread cannot be started: %s", strerror(rc));
+        FAIL(ERR_LIMIT, "the store's thread cannot be started: %s", err_errno_text(rc));
     }
     (void)pthread_setname_np(w->thread, "store-writer");
     *out = w;

@@ -6,7 +6,6 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include <jansson.h>
@@ -15,6 +14,7 @@
 
 #include "crypto.h"
 #include "https.h"
+#include "samples.h"
 
 #define CLIENTS_MAX 1024
 #define NONCE_TRIES 20
@@ -63,11 +63,6 @@ struct run {
     atomic_int shown;
     atomic_bool is_started;
     int64_t end_ns;
-};
-
-struct samples {
-    uint32_t *us;
-    size_t n, cap;
 };
 
 struct client {
@@ -176,19 +171,6 @@ static struct err poll_until_final(struct client *c, const char *url, json_t **o
         FAIL(ERR_REJECTED, "%s is %s: %.300s", url, text_of(*object, "status"),
              buf_str(&c->reply.body));
     }
-    return err_ok();
-}
-
-static struct err record(struct samples *s, int64_t ns)
-{
-    if (s->n == s->cap) {
-        size_t cap = s->cap == 0 ? 1024 : s->cap * 2;
-        uint32_t *grown = mem_resize(s->us, cap * sizeof(*grown));
-        TRY_PTR(grown);
-        s->us = grown;
-        s->cap = cap;
-    }
-    s->us[s->n++] = (uint32_t)(ns / 1000);
     return err_ok();
 }
 
@@ -381,18 +363,6 @@ static void *work(void *arg)
     return NULL;
 }
 
-static int compare(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a;
-    uint32_t y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-static double quantile_ms(const struct samples *s, double q)
-{
-    return s->n == 0 ? 0.0 : (double)s->us[(size_t)((double)(s->n - 1) * q)] / 1000.0;
-}
-
 static struct err merge(const struct client *clients, int n, enum step step, struct samples *out)
 {
     for (int i = 0; i < n; i++) {
@@ -404,15 +374,6 @@ static struct err merge(const struct client *clients, int n, enum step step, str
         qsort(out->us, out->n, sizeof(*out->us), compare);
     }
     return err_ok();
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage u;
-
-    (void)getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static struct err report(const struct run *run, const struct client *clients, double elapsed_s,

@@ -190,7 +190,7 @@ def test_wrong_usage_is_2(app, arguments):
 def test_without_a_daemon_the_commands_say_so(make_appliance):
     app = make_appliance()
     app.write_config()
-    for arguments in (("status",), ("client", "list"), ("client", "remove", "x")):
+    for arguments in (("status",), ("client", "release", "x.svc.test"), ("client", "remove", "x")):
         done = app.cli(*arguments, expect=None)
         assert done.returncode == 4 and len(done.stderr.split()) >= 4, done
 

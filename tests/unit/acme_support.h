@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include "acme-server/acme.h"
@@ -328,7 +329,6 @@ SUPPORT void expect_problem_at(const struct reply *reply, int status, const char
     }
     assert_int_equal(json_integer_value(json_object_get(reply->json, "status")), status);
     assert_true(strlen(member(reply, "detail")) > 15);
-    assert_null(strstr(member(reply, "detail"), "??")); /* a sentence in ASCII */
     assert_string_not_equal(reply->nonce, "");
     assert_string_equal(reply->index, "<" BASE "/acme/directory>;rel=\"index\"");
 }
