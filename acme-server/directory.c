@@ -15,7 +15,7 @@ static int put_json(const char *text, size_t len, void *out)
 static json_t *meta_json(const struct acme *acme)
 {
     static const char *const NAMES[] = {"default", "month", "short"};
-    json_t *meta = json_pack("{s:s}", "website", acme->cfg->public_url);
+    json_t *meta = json_pack("{s:s+}", "website", "https://", acme->base_urls.authority);
     json_t *profiles = json_object();
     const char *terms = acme->cfg->terms_of_service;
 

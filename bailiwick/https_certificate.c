@@ -3,12 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-
-#include "core/util/clock.h"
 #include "core/util/file.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
@@ -24,16 +18,6 @@ struct wanted {
     struct ip_addr ips[WANTED_MAX];
     size_t ips_n;
 };
-
-static void x509_freep(X509 **cert)
-{
-    X509_free(*cert);
-}
-
-static void bio_freep(BIO **bio)
-{
-    (void)BIO_free(*bio);
-}
 
 static void want_ip(struct wanted *w, const struct ip_addr *ip)
 {
@@ -96,64 +80,6 @@ static void collect(const struct config *cfg, struct wanted *w)
     }
 }
 
-static struct err parse_leaf(const char *pem, X509 **out)
-{
-    AUTO(bio_freep) BIO *bio = BIO_new_mem_buf(pem, -1);
-
-    TRY_PTR(bio);
-    X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-    if (cert == NULL) {
-        FAIL_OSSL("no certificate in the PEM file");
-    }
-    *out = cert;
-    return err_ok();
-}
-
-static struct err unix_of(const ASN1_TIME *when, int64_t *out)
-{
-    struct tm parts;
-
-    TRY_OSSL(ASN1_TIME_to_tm(when, &parts));
-    *out = (int64_t)timegm(&parts);
-    return err_ok();
-}
-
-static bool holds_all(X509 *cert, const struct wanted *w)
-{
-    for (size_t i = 0; i < w->names_n; i++) {
-        if (X509_check_host(cert, w->names[i].base, 0, 0, NULL) != 1) {
-            return false;
-        }
-    }
-    for (size_t i = 0; i < w->ips_n; i++) {
-        size_t n = w->ips[i].family == 4 ? 4 : 16;
-        if (X509_check_ip(cert, w->ips[i].bytes, n, 0) != 1) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Is the stored certificate still good for two thirds of its life, for all names, from this issuer? */
-static bool is_usable(const struct ca *ca, const char *pem, const struct wanted *w,
-                      int64_t *not_after)
-{
-    AUTO(x509_freep) X509 *cert = NULL;
-    int64_t from = 0;
-    int64_t until = 0;
-
-    if (parse_leaf(pem, &cert).code != ERR_OK || strstr(pem, ca_intermediate_pem(ca)) == NULL ||
-        unix_of(X509_get0_notBefore(cert), &from).code != ERR_OK ||
-        unix_of(X509_get0_notAfter(cert), &until).code != ERR_OK) {
-        return false;
-    }
-    int64_t left = until - clock_unix_s();
-    bool is_good = left > (until - from) / 3 && holds_all(cert, w);
-    ERR_clear_error();
-    *not_after = until;
-    return is_good;
-}
-
 static struct err read_text(const char *path, char **out)
 {
     AUTO(buf_clear) struct buf text = BUF_INIT(PEM_MAX);
@@ -193,11 +119,9 @@ static struct err get_configured(const struct config *cfg, struct http_tls *tls,
                                  bool *changed)
 {
     AUTO(https_certificate_clear) struct http_tls pair = {NULL, NULL};
-    AUTO(x509_freep) X509 *cert = NULL;
 
     TRY(read_pair(cfg->tls_cert, cfg->tls_key, &pair));
-    TRY(parse_leaf(pair.cert_pem, &cert));
-    TRY(unix_of(X509_get0_notAfter(cert), not_after));
+    TRY(ca_pem_not_after(pair.cert_pem, not_after));
     replace(tls, &pair, changed);
     return err_ok();
 }
@@ -210,8 +134,8 @@ static struct err issue_and_keep(const struct wanted *w, struct ca *ca, struct s
 
     TRY(ca_issue_own(ca, store, w->names, w->names_n, w->ips, w->ips_n, &pair.cert_pem,
                      &pair.key_pem, not_after));
-    /* The key first: a crash in between leaves a pair that does not match, which
-     * is_pair() sees at the next start: it is then made anew. */
+    /* A crash between the two leaves a pair that does not belong together, which ca_own_is_usable() sees at the
+     * next start. */
     struct err e = file_write_atomic(key_path, 0600, pair.key_pem, strlen(pair.key_pem));
     if (e.code == ERR_OK) {
         e = file_write_atomic(cert_path, 0644, pair.cert_pem, strlen(pair.cert_pem));
@@ -224,21 +148,6 @@ static struct err issue_and_keep(const struct wanted *w, struct ca *ca, struct s
     log_ev(LOG_INFO, "https.certificate.issued", {"name", w->names[0].base},
            {"not_after_unix", log_int(*not_after)});
     return err_ok();
-}
-
-static bool is_pair(const struct http_tls *tls)
-{
-    AUTO(x509_freep) X509 *cert = NULL;
-    AUTO(bio_freep) BIO *bio = BIO_new_mem_buf(tls->key_pem, -1);
-
-    if (bio == NULL || parse_leaf(tls->cert_pem, &cert).code != ERR_OK) {
-        return false;
-    }
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
-    bool matches = key != NULL && X509_check_private_key(cert, key) == 1;
-    EVP_PKEY_free(key);
-    ERR_clear_error();
-    return matches;
 }
 
 struct err https_certificate_get(const struct config *cfg, struct ca *ca, struct store *store,
@@ -259,8 +168,15 @@ struct err https_certificate_get(const struct config *cfg, struct ca *ca, struct
     if (e.code != ERR_OK && e.code != ERR_NOT_FOUND) {
         return e;
     }
-    if (e.code == ERR_NOT_FOUND || !is_usable(ca, pair.cert_pem, &w, not_after) ||
-        !is_pair(&pair)) {
+    const struct ca_own_pair kept = {
+        .cert_pem = pair.cert_pem,
+        .key_pem = pair.key_pem,
+        .idents = w.names,
+        .idents_n = w.names_n,
+        .ips = w.ips,
+        .ips_n = w.ips_n,
+    };
+    if (e.code == ERR_NOT_FOUND || !ca_own_is_usable(ca, &kept, not_after)) {
         https_certificate_clear(&pair);
         TRY(issue_and_keep(&w, ca, store, cert_path, key_path, &pair, not_after));
     }

@@ -7,11 +7,15 @@
 
 #include "core/util/err.h"
 
-/* No core dumps, no new privileges, umask 077. */
+/* What the limits of connections (HTTP and DNS over TCP) and our own files need together. */
+#define PRIVILEGES_FILES_WANTED 8192u
+
+/* No core dumps, no new privileges, umask 077, and open files up to PRIVILEGES_FILES_WANTED where the hard limit allows. */
 MUST_USE struct err privileges_harden(void);
 /* Become the owner of state_dir for file access. */
 MUST_USE struct err privileges_enter(const char *state_dir);
-/* Root again, for binding; a no-op when privileges_enter() changed nothing. */
+/* Root again, for binding; files still belong to the owner and are reached with the owner's rights only (this thread). A no-op when
+ * privileges_enter() changed nothing. */
 MUST_USE struct err privileges_raise(void);
 /* Give root up for good, in every thread. */
 MUST_USE struct err privileges_drop(void);

@@ -1,7 +1,7 @@
 #include "ca/ca.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <unistd.h>
 
 #include "ca/ca_private.h"
 
@@ -13,35 +13,11 @@ static void ca_closep(struct ca **ca)
     *ca = NULL;
 }
 
-static void dir_closep(DIR **dir)
+/* Absent, or there but empty (a fresh volume): only then can it be removed. Whatever else stands in the way is told by
+ * loading it. */
+static bool is_new(const char *keys_dir)
 {
-    if (*dir != NULL) {
-        (void)closedir(*dir);
-    }
-    *dir = NULL;
-}
-
-/* Absent, or there but empty (a fresh volume). */
-static struct err is_new(const char *keys_dir, bool *out)
-{
-    AUTO(dir_closep) DIR *dir = opendir(keys_dir);
-
-    if (dir == NULL && errno == ENOENT) {
-        *out = true;
-        return err_ok();
-    }
-    if (dir == NULL) {
-        FAIL(ERR_CONFIG, "%s cannot be opened: %m", keys_dir);
-    }
-    *out = true;
-    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        const char *name = entry->d_name;
-        bool is_dots = name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
-        if (!is_dots) {
-            *out = false;
-        }
-    }
-    return err_ok();
+    return rmdir(keys_dir) == 0 || errno == ENOENT;
 }
 
 static struct err check_prefix(const char *prefix)
@@ -57,7 +33,6 @@ static struct err check_prefix(const char *prefix)
 struct err ca_open(const char *state_dir, enum config_key_alg alg, const char *common_name_prefix,
                    struct ca **out)
 {
-    bool fresh = false;
     const char *prefix = common_name_prefix == NULL || common_name_prefix[0] == '\0'
                              ? "Bailiwick"
                              : common_name_prefix;
@@ -68,8 +43,7 @@ struct err ca_open(const char *state_dir, enum config_key_alg alg, const char *c
     TRY(check_prefix(prefix));
     buf_printf(&keys, "%s/keys", state_dir);
     TRY(buf_check(&keys));
-    TRY(is_new(buf_str(&keys), &fresh));
-    if (fresh) {
+    if (is_new(buf_str(&keys))) {
         TRY(bootstrap_create(state_dir, buf_str(&keys), alg, prefix));
     }
     TRY(bootstrap_load(buf_str(&keys), alg, ca));

@@ -51,8 +51,8 @@ struct ca_refusal {
 };
 struct ca_csr; /* a vetted CSR: its public key */
 /* Parse and vet a DER CSR: exact DER without trailing bytes, self-signature, key type (EC P-256, P-384, P-521; RSA min_rsa_bits..4096 with odd
- * public exponent >= 65537; Ed25519), weak keys (ROCA and tiny factors left to OpenSSL's EVP_PKEY_public_check), no CA:TRUE, no non-dns
- * SAN, CN (if any) among the names, SAN set equal to idents (any order, case folded; a CSR with only a CN counts that). account_spki: DER
+ * public exponent >= 65537; Ed25519), weak RSA keys (small factors, ROCA, close primes), no CA:TRUE, no non-dns SAN, common
+ * names and SANs together equal to idents (RFC 8555 §7.4; any order, case folded, repetition allowed). account_spki: DER
  * SubjectPublicKeyInfo of the account key, which must differ (RFC 8555 §11.1). ERR_REJECTED fills refusal. */
 MUST_USE struct err ca_csr_vet(const uint8_t *der, size_t der_len, const struct ident *idents,
                                size_t idents_n, unsigned min_rsa_bits, const uint8_t *account_spki,
@@ -97,6 +97,19 @@ MUST_USE struct err ca_chain_load(struct db *db, const char *certificate_id, cha
 MUST_USE struct err ca_issue_own(struct ca *ca, struct store *store, const struct ident *idents,
                                  size_t idents_n, const struct ip_addr *ips, size_t ips_n,
                                  char **cert_pem, char **key_pem, int64_t *not_after);
+/* Is the pair (PEM, leaf first) one of ours that can go on serving: issued by the current intermediate, a third of its life left, key and
+ * certificate belong together, every name and address in it? *not_after is set when true. */
+struct ca_own_pair {
+    const char *cert_pem;
+    const char *key_pem;
+    const struct ident *idents;
+    size_t idents_n;
+    const struct ip_addr *ips;
+    size_t ips_n;
+};
+bool ca_own_is_usable(const struct ca *ca, const struct ca_own_pair *pair, int64_t *not_after);
+/* notAfter of the first certificate of a PEM text. ERR_CRYPTO when there is none. */
+MUST_USE struct err ca_pem_not_after(const char *pem, int64_t *not_after);
 /* How many certificates were issued, for status. */
 MUST_USE struct err ca_count(struct db *db, int64_t *total, int64_t *valid_now);
 

@@ -147,9 +147,7 @@ static struct err add_names(X509 *x, const struct cert_spec *spec)
     }
     TRY(add_server_auth(x));
     /* RFC 5280 §4.2.1.6: critical exactly when the subject is empty. */
-    TRY_OSSL(X509_add1_ext_i2d(x, NID_subject_alt_name, (void *)(uintptr_t)spec->names,
-                               spec->common_name == NULL ? 1 : 0, X509V3_ADD_DEFAULT));
-    return err_ok();
+    return add_extension(x, NID_subject_alt_name, spec->names, spec->common_name == NULL);
 }
 
 static struct err set_names(X509 *x, const struct cert_spec *spec)
@@ -178,13 +176,14 @@ static struct err set_serial(X509 *x, const uint8_t serial[CERT_SERIAL_LEN])
 /* OpenSSL has a getter, but outside X509_sign() no setter, for the algorithm inside the TBS. */
 static struct err set_algorithm(X509 *x, const uint8_t *der, size_t len)
 {
-    const X509_ALGOR *inside = X509_get0_tbs_sigalg(x);
-    X509_ALGOR *target = NULL;
+    const union {
+        const X509_ALGOR *got;
+        X509_ALGOR *settable;
+    } inside = {X509_get0_tbs_sigalg(x)};
     AUTO(x509_algor_freep) X509_ALGOR *algorithm = d2i_X509_ALGOR(NULL, &der, (long)len);
 
     TRY_PTR(algorithm);
-    memcpy(&target, &inside, sizeof(target));
-    TRY_OSSL(X509_ALGOR_copy(target, algorithm));
+    TRY_OSSL(X509_ALGOR_copy(inside.settable, algorithm));
     return err_ok();
 }
 

@@ -29,7 +29,7 @@ struct cert_spec {
     bool is_ca;
     int pathlen;                  /* CERT_PATHLEN_NONE or the constraint */
     unsigned key_usage;           /* KU_* of openssl/x509v3.h, first octet only */
-    const GENERAL_NAMES *names;   /* subjectAltName and serverAuth; NULL: neither */
+    GENERAL_NAMES *names;         /* subjectAltName and serverAuth; NULL: neither */
     const uint8_t *issuer_key_id; /* CERT_KEY_ID_LEN; NULL: self-signed, the subject's */
 };
 

@@ -22,6 +22,14 @@ struct err keyfile_sync(int fd)
     return err_ok();
 }
 
+static int take_fd(int *fd)
+{
+    int taken = *fd;
+
+    *fd = -1;
+    return taken;
+}
+
 struct err keyfile_dir_open(const char *path, int *fd)
 {
     struct stat st;
@@ -41,8 +49,7 @@ struct err keyfile_dir_open(const char *path, int *fd)
         FAIL(ERR_CONFIG, "%s can be changed by other users (mode %04o): run chmod 700 %s", path,
              st.st_mode & 07777u, path);
     }
-    *fd = dir;
-    dir = -1;
+    *fd = take_fd(&dir);
     return err_ok();
 }
 

@@ -1,11 +1,7 @@
 /* Names on the wire: taking them apart, and where an _acme-challenge name points. */
-#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_Init: the only form of the digest that allocates nothing */
-
 #include "dns/zone_table.h"
 
 #include <string.h>
-
-#include <openssl/sha.h>
 
 #include "core/util/token.h"
 
@@ -101,16 +97,19 @@ bool zone_has_challenge(const struct dns_name *name, const struct zone_match *ma
 /* "h-" and the base32 SHA-256 of the text name, as name_delegate() has it, without its allocations. Returns 55. */
 static size_t hashed_label(const uint8_t *base, size_t len, uint8_t *out)
 {
-    SHA256_CTX sha;
+    uint8_t name[NAME_WIRE_MAX];
     uint8_t digest[SHA256_LEN];
     char text[64];
+    size_t name_len = 0;
 
-    (void)SHA256_Init(&sha);
     for (size_t o = 0; o < len; o += (size_t)base[o] + 1) {
-        (void)SHA256_Update(&sha, ".", o == 0 ? 0 : 1);
-        (void)SHA256_Update(&sha, base + o + 1, base[o]);
+        if (o > 0) {
+            name[name_len++] = '.';
+        }
+        memcpy(name + name_len, base + o + 1, base[o]);
+        name_len += base[o];
     }
-    (void)SHA256_Final(digest, &sha);
+    sha256_plain(name, name_len, digest);
     base32_encode(digest, sizeof(digest), text);
     size_t n = strlen(text);
     out[0] = (uint8_t)(n + 2);

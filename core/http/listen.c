@@ -38,7 +38,7 @@ static struct err fail_bind(const char *what, const char *where, int number)
         FAIL(ERR_CONFIG, "%s cannot listen on %s: this machine does not have that address", what,
              where);
     default:
-        FAIL(ERR_IO, "%s cannot listen on %s: %s", what, where, strerror(number));
+        FAIL(ERR_IO, "%s cannot listen on %s: %s", what, where, err_errno_text(number));
     }
 }
 
@@ -108,7 +108,8 @@ static struct err remove_stale(const struct sockaddr_un *sa)
         FAIL(ERR_BUSY, "%s: another running process listens there; stop it first", sa->sun_path);
     }
     if (unlink(sa->sun_path) != 0) {
-        FAIL(ERR_IO, "%s: the stale socket cannot be removed: %s", sa->sun_path, err_errno_text(errno));
+        FAIL(ERR_IO, "%s: the stale socket cannot be removed: %s", sa->sun_path,
+             err_errno_text(errno));
     }
     return err_ok();
 }

@@ -58,7 +58,7 @@ static void pubkey_free_slot(gnutls_pubkey_t *key)
 
 static struct err fail_tls(const char *what, int rc)
 {
-    FAIL(ERR_CONFIG, "the TLS %s: %s", what, gnutls_err_errno_text(rc));
+    FAIL(ERR_CONFIG, "the TLS %s: %s", what, gnutls_strerror(rc));
 }
 
 static gnutls_datum_t datum_of(char *text)

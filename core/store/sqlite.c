@@ -361,14 +361,8 @@ static void unlink_open(struct db_stmt *stmt)
     stmt->next_open = NULL;
 }
 
-void db_stmt_release(struct db_stmt **slot)
+static void release(struct db_stmt *stmt)
 {
-    struct db_stmt *stmt = *slot;
-
-    *slot = NULL;
-    if (stmt == NULL) {
-        return;
-    }
     if (stmt->code != ERR_OK && !stmt->is_finished && stmt->db->lost.code == ERR_OK) {
         /* A function that goes on after this must not be taken for a success. */
         struct err_trace before = *err_trace();
@@ -392,6 +386,13 @@ void db_stmt_release(struct db_stmt **slot)
     (void)sqlite3_clear_bindings(stmt->raw);
     stmt->code = ERR_OK;
     stmt->is_in_use = stmt->has_row = stmt->is_done = stmt->is_finished = false;
+}
+
+void db_stmt_release(struct db_stmt **stmt)
+{
+    if (*stmt != NULL) {
+        release(MOVE(*stmt));
+    }
 }
 
 /* Whether the statement can be bound or stepped; starts it anew after db_finish(). */

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,7 +42,11 @@ static struct err create_file(const char *path)
     (void)close(fd);
     AUTO(mem_freep) char *copy = mem_strdup(path);
     TRY_PTR(copy);
-    int dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char *slash = strrchr(copy, '/');
+    if (slash != NULL) {
+        slash[1] = '\0';
+    }
+    int dir = open(slash == NULL ? "." : copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir >= 0) {
         synced |= fsync(dir);
         (void)close(dir);

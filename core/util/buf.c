@@ -49,8 +49,8 @@ static bool reserve(struct buf *b, size_t more)
     while (cap < need) {
         cap *= 2;
     }
-    if (cap > b->max + 1) {
-        cap = b->max + 1; /* holds need, which the checks above keep within it */
+    if (cap - 1 > b->max) {
+        cap = b->max + 1; /* never below need: the checks above keep that within the bound */
     }
     uint8_t *grown = mem_resize(b->data, cap);
     if (grown == NULL) {

@@ -26,7 +26,8 @@ struct err file_read(const char *path, struct buf *out)
     uint8_t chunk[4096];
 
     if (fd < 0) {
-        FAIL(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read %s: %s", path, err_errno_text(errno));
+        FAIL(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read %s: %s", path,
+             err_errno_text(errno));
     }
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         FAIL(ERR_IO, "cannot read %s: not a regular file", path);

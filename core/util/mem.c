@@ -12,7 +12,10 @@ void *mem_zalloc(size_t n)
 
 void *mem_array(size_t n, size_t size)
 {
-    return calloc(n == 0 ? 1 : n, size == 0 ? 1 : size); /* allow: the one allocator */
+    if (size > 0 && n > SIZE_MAX / size) {
+        return NULL;
+    }
+    return mem_zalloc(n * size);
 }
 
 void *mem_resize(void *p, size_t n)

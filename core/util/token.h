@@ -42,6 +42,8 @@ MUST_USE struct err random_uuid(char out[UUID_TEXT_LEN + 1]);
 MUST_USE struct err random_alnum(char *out, size_t n);
 
 MUST_USE struct err sha256(const void *data, size_t len, uint8_t out[SHA256_LEN]);
+/* The same without allocation and without failure, for the DNS query path; slower on long inputs. */
+void sha256_plain(const void *data, size_t len, uint8_t out[SHA256_LEN]);
 MUST_USE struct err hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                                 uint8_t out[SHA256_LEN]);
 /* Equal length and content, in time that depends on the length only. */

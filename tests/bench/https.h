@@ -127,7 +127,7 @@ static inline struct err conn_open(struct conn *c, const struct url *url)
     }
     c->ssl = SSL_new(c->tls);
     TRY_PTR(c->ssl);
-    TRY_OSSL(SSL_set_tlsext_host_name(c->ssl, url->host));
+    TRY_OSSL(SSL_set_tlsext_host_name(c->ssl, c->peer.host));
     TRY_OSSL(SSL_set1_host(c->ssl, url->host));
     TRY_OSSL(SSL_set_fd(c->ssl, c->fd));
     TRY_OSSL(SSL_connect(c->ssl));

@@ -5,8 +5,10 @@ Everything the test does afterwards (sockets, subprocesses, threads) happens ins
 """
 import contextlib
 import ctypes
+import errno
 import os
 import subprocess
+import time
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
@@ -24,6 +26,16 @@ def _check(result):
     if result != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
+
+
+def _return_to(handle, kind):
+    """setns() into the mount namespace wants no other thread; one that was joined may still be on its way out of the kernel."""
+    deadline = time.monotonic() + 10
+    while _libc.setns(handle, kind) != 0:
+        if ctypes.get_errno() != errno.EINVAL or time.monotonic() > deadline:
+            _check(-1)
+        time.sleep(0.01)
+    os.close(handle)
 
 
 def _run(*command):
@@ -58,8 +70,7 @@ def own_namespace(directory, resolvers=("127.0.0.1",)):
         yield resolv_conf
     finally:
         for handle, kind in saved:
-            _check(_libc.setns(handle, kind))
-            os.close(handle)
+            _return_to(handle, kind)
         os.chdir(working_directory)
 
 

@@ -103,6 +103,8 @@ def test_a_port_in_use(make_appliance, kind, port):
     app = make_appliance()
     app.write_config()
     with socket.socket(socket.AF_INET, kind) as taken:
+        if kind == socket.SOCK_STREAM:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("0.0.0.0", port))
         if kind == socket.SOCK_STREAM:
             taken.listen()

@@ -40,7 +40,9 @@ def issue_until_it_dies(app, told, prefix):
             done = acme.finalize(order).json()
             told.orders[url] = done["status"]
             told.certificates[done["certificate"]] = None
-            told.certificates[done["certificate"]] = acme.post(done["certificate"]).text
+            chain = acme.post(done["certificate"])
+            if len(chain.content) == int(chain.headers["Content-Length"]):  # the library hands out half a body as well
+                told.certificates[done["certificate"]] = chain.text
     except requests.RequestException:
         return
 

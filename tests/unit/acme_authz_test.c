@@ -32,9 +32,9 @@ static void order_one(struct fx *f, const char *const *name, struct pieces *p)
     digest_of(f, &p->authz, p->digest);
     (void)snprintf(p->challenge_url, sizeof(p->challenge_url), "%s",
                    challenge_member(&p->authz, "url"));
-    (void)snprintf(p->authz_url, sizeof(p->authz_url), "%s",
-                   json_string_value(
-                       json_array_get(json_object_get(p->order.json, "authorizations"), 0)));
+    (void)snprintf(
+        p->authz_url, sizeof(p->authz_url), "%s",
+        json_string_value(json_array_get(json_object_get(p->order.json, "authorizations"), 0)));
 }
 
 static void pieces_clear(struct pieces *p)
@@ -160,8 +160,8 @@ static void test_times_out(void **state)
     assert_string_equal(member(&p.reply, "status"), "invalid");
     const json_t *error = json_object_get(p.reply.json, "error");
     assert_string_equal(json_string_value(json_object_get(error, "type")), URN "incorrectResponse");
-    assert_non_null(strstr(json_string_value(json_object_get(error, "detail")),
-                           "_acme-challenge.svc.test"));
+    assert_non_null(
+        strstr(json_string_value(json_object_get(error, "detail")), "_acme-challenge.svc.test"));
     fx_authz(f, &p.order, 0, &p.authz);
     assert_string_equal(member(&p.authz, "status"), "invalid");
     expect_order(f, &p, "invalid");

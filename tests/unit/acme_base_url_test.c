@@ -24,9 +24,10 @@ static int setup(void **state)
 
 static void test_public_url(void **state)
 {
-    static const char *const bad[] = {"http://ca.test", "https://",           "https://ca.test/acme",
-                                      "https://a b",    "https://ca.test:0",  "https://ca.test:65536",
-                                      "https://u@ca",   "https://ca.test:x1", "ca.test"};
+    static const char *const bad[] = {
+        "http://ca.test", "https://",           "https://ca.test/acme",
+        "https://a b",    "https://ca.test:0",  "https://ca.test:65536",
+        "https://u@ca",   "https://ca.test:x1", "ca.test"};
     struct base_urls urls;
     struct config odd = cfg;
     char text[64];
@@ -113,9 +114,9 @@ static void test_matches(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_N(rows); i++) {
-        assert_int_equal(base_url_matches("https://ca.svc.test", rows[i].url, "/acme/new-order",
-                                          rows[i].query),
-                         rows[i].ok);
+        assert_int_equal(
+            base_url_matches("https://ca.svc.test", rows[i].url, "/acme/new-order", rows[i].query),
+            rows[i].ok);
     }
 }
 

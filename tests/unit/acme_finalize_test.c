@@ -198,10 +198,11 @@ static void test_dates(void **state)
 
     clock_rfc3339(start, from);
     clock_rfc3339(start + 86400, to);
-    (void)snprintf(payload, sizeof(payload),
-                   "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"svc.test\"}],\"notBefore\":\"%s\","
-                   "\"notAfter\":\"%s\"}",
-                   from, to);
+    (void)snprintf(
+        payload, sizeof(payload),
+        "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"svc.test\"}],\"notBefore\":\"%s\","
+        "\"notAfter\":\"%s\"}",
+        from, to);
     p.csr = csr_payload(p.key, APEX, 1);
     fx_post(f, "/acme/new-order", payload, &p.order);
     fx_prove(f, &p.order, "both");
@@ -283,7 +284,7 @@ static void test_policy_at_finalize(void **state)
     expect_problem(&p.reply, 400, "rejectedIdentifier");
     expect_order(f, &p, "invalid");
     fx_stop(f);
-    f->cfg->blocked_names_n = 0;
+    fx_configure(f, "");
     for (size_t i = 0; i < f->cfg->clients_n; i++) {
         f->cfg->clients[i].names_n = 1; /* svc.test only */
     }

@@ -28,90 +28,89 @@ static int teardown(void **state)
 #define ONE(value) "{\"identifiers\":[" DNS(value) "]}"
 #define L60 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
+static const struct refused_order {
+    const char *payload;
+    const char *type;
+    size_t subs;
+} REFUSED[] = {
+    {"", "malformed", 0},
+    {"null", "malformed", 0},
+    {"{}", "malformed", 0},
+    {"{\"identifiers\":[]}", "malformed", 0},
+    {"{\"identifiers\":{}}", "malformed", 0},
+    {"{\"identifiers\":\"a.svc.test\"}", "malformed", 0},
+    {"{\"identifiers\":[1]}", "malformed", 0},
+    {"{\"identifiers\":[null]}", "malformed", 0},
+    {"{\"identifiers\":[\"a.svc.test\"]}", "malformed", 0},
+    {"{\"identifiers\":[{}]}", "malformed", 0},
+    {"{\"identifiers\":[{\"type\":\"dns\"}]}", "malformed", 0},
+    {"{\"identifiers\":[{\"value\":\"a.svc.test\"}]}", "malformed", 0},
+    {"{\"identifiers\":[{\"type\":1,\"value\":\"a.svc.test\"}]}", "malformed", 0},
+    {"{\"identifiers\":[{\"type\":\"dns\",\"value\":1}]}", "malformed", 0},
+    {"{\"identifiers\":[{\"type\":\"ip\",\"value\":\"192.0.2.1\"}]}", "unsupportedIdentifier", 0},
+    {"{\"identifiers\":[{\"type\":\"DNS\",\"value\":\"a.svc.test\"}]}", "unsupportedIdentifier", 0},
+    {ONE(""), "malformed", 0},
+    {ONE("."), "malformed", 0},
+    {ONE("*"), "malformed", 0},
+    {ONE("*."), "malformed", 0},
+    {ONE("*.*.svc.test"), "malformed", 0},
+    {ONE("a.*.svc.test"), "malformed", 0},
+    {ONE("a*.svc.test"), "malformed", 0},
+    {ONE("a.svc.test."), "malformed", 0},
+    {ONE(".svc.test"), "malformed", 0},
+    {ONE("a..svc.test"), "malformed", 0},
+    {ONE("-a.svc.test"), "malformed", 0},
+    {ONE("a-.svc.test"), "malformed", 0},
+    {ONE("a_b.svc.test"), "malformed", 0},
+    {ONE("a b.svc.test"), "malformed", 0},
+    {ONE("a\\u0000.svc.test"), "malformed", 0},
+    {ONE("\\u00e4.svc.test"), "malformed", 0},
+    {ONE("192.0.2.1"), "malformed", 0},
+    {ONE("2001:db8::1"), "malformed", 0},
+    {ONE("https://a.svc.test"), "malformed", 0},
+    {ONE(L60 "aaaa.svc.test"), "malformed", 0},
+    {ONE(L60 "." L60 "." L60 "." L60 "." L60 ".svc.test"), "malformed", 0},
+    {ONE(L60 "." L60 "." L60 "." L60 ".svc.test"), "rejectedIdentifier", 0},
+    {ONE("test"), "rejectedIdentifier", 0},
+    {ONE("*.test"), "rejectedIdentifier", 0},
+    {ONE("svc.test.evil.test"), "rejectedIdentifier", 0},
+    {ONE("xsvc.test"), "rejectedIdentifier", 0},
+    {ONE("acme.svc.test"), "rejectedIdentifier", 0},
+    {ONE("*.acme.svc.test"), "rejectedIdentifier", 0},
+    {ONE("x.acme.svc.test"), "rejectedIdentifier", 0},
+    {ONE("secret.svc.test"), "rejectedIdentifier", 0},
+    {ONE("*.secret.svc.test"), "rejectedIdentifier", 0},
+    {ONE("x.SECRET.svc.test"), "rejectedIdentifier", 0},
+    {"{\"identifiers\":[" DNS("a.svc.test") "," DNS("a.evil.test") "]}", "rejectedIdentifier", 1},
+    {"{\"identifiers\":[" DNS("b.evil.test") "," DNS("a.evil.test") "]}", "rejectedIdentifier", 2},
+    {"{\"identifiers\":[" DNS("*") "," DNS("a.evil.test") "," DNS("a.svc.test") "]}", "malformed",
+     2},
+    {"{\"identifiers\":[" DNS("a.svc.test") "],\"profile\":\"nope\"}", "invalidProfile", 0},
+    {"{\"identifiers\":[" DNS("a.svc.test") "],\"profile\":1}", "malformed", 0},
+    {"{\"identifiers\":[" DNS("a.svc.test") "],\"notBefore\":\"tomorrow\"}", "malformed", 0},
+    {"{\"identifiers\":[" DNS("a.svc.test") "],\"notBefore\":1}", "malformed", 0},
+    {"{\"identifiers\":[" DNS("a.svc.test") "],\"notBefore\":\"2020-01-01T00:00:00Z\"}",
+     "malformed", 0},
+    {"{\"identifiers\":[" DNS("a.svc.test") "],\"notAfter\":\"9999-01-01T00:00:00Z\"}", "malformed",
+     0},
+    {"{\"identifiers\":[" DNS("a.svc.test") "],\"notAfter\":\"2020-01-01T00:00:00Z\"}", "malformed",
+     0},
+};
+
 static void test_refused(void **state)
 {
-    const struct {
-        const char *payload;
-        const char *type;
-        size_t subs;
-    } rows[] = {
-        {"", "malformed", 0},
-        {"null", "malformed", 0},
-        {"{}", "malformed", 0},
-        {"{\"identifiers\":[]}", "malformed", 0},
-        {"{\"identifiers\":{}}", "malformed", 0},
-        {"{\"identifiers\":\"a.svc.test\"}", "malformed", 0},
-        {"{\"identifiers\":[1]}", "malformed", 0},
-        {"{\"identifiers\":[null]}", "malformed", 0},
-        {"{\"identifiers\":[\"a.svc.test\"]}", "malformed", 0},
-        {"{\"identifiers\":[{}]}", "malformed", 0},
-        {"{\"identifiers\":[{\"type\":\"dns\"}]}", "malformed", 0},
-        {"{\"identifiers\":[{\"value\":\"a.svc.test\"}]}", "malformed", 0},
-        {"{\"identifiers\":[{\"type\":1,\"value\":\"a.svc.test\"}]}", "malformed", 0},
-        {"{\"identifiers\":[{\"type\":\"dns\",\"value\":1}]}", "malformed", 0},
-        {"{\"identifiers\":[{\"type\":\"ip\",\"value\":\"192.0.2.1\"}]}", "unsupportedIdentifier", 0},
-        {"{\"identifiers\":[{\"type\":\"DNS\",\"value\":\"a.svc.test\"}]}", "unsupportedIdentifier",
-         0},
-        {ONE(""), "malformed", 0},
-        {ONE("."), "malformed", 0},
-        {ONE("*"), "malformed", 0},
-        {ONE("*."), "malformed", 0},
-        {ONE("*.*.svc.test"), "malformed", 0},
-        {ONE("a.*.svc.test"), "malformed", 0},
-        {ONE("a*.svc.test"), "malformed", 0},
-        {ONE("a.svc.test."), "malformed", 0},
-        {ONE(".svc.test"), "malformed", 0},
-        {ONE("a..svc.test"), "malformed", 0},
-        {ONE("-a.svc.test"), "malformed", 0},
-        {ONE("a-.svc.test"), "malformed", 0},
-        {ONE("a_b.svc.test"), "malformed", 0},
-        {ONE("a b.svc.test"), "malformed", 0},
-        {ONE("a\\u0000.svc.test"), "malformed", 0},
-        {ONE("\\u00e4.svc.test"), "malformed", 0},
-        {ONE("192.0.2.1"), "malformed", 0},
-        {ONE("2001:db8::1"), "malformed", 0},
-        {ONE("https://a.svc.test"), "malformed", 0},
-        {ONE(L60 "aaaa.svc.test"), "malformed", 0},
-        {ONE(L60 "." L60 "." L60 "." L60 "." L60 ".svc.test"), "malformed", 0},
-        {ONE(L60 "." L60 "." L60 "." L60 ".svc.test"), "rejectedIdentifier", 0},
-        {ONE("test"), "rejectedIdentifier", 0},
-        {ONE("*.test"), "rejectedIdentifier", 0},
-        {ONE("svc.test.evil.test"), "rejectedIdentifier", 0},
-        {ONE("xsvc.test"), "rejectedIdentifier", 0},
-        {ONE("acme.svc.test"), "rejectedIdentifier", 0},
-        {ONE("*.acme.svc.test"), "rejectedIdentifier", 0},
-        {ONE("x.acme.svc.test"), "rejectedIdentifier", 0},
-        {ONE("secret.svc.test"), "rejectedIdentifier", 0},
-        {ONE("*.secret.svc.test"), "rejectedIdentifier", 0},
-        {ONE("x.SECRET.svc.test"), "rejectedIdentifier", 0},
-        {"{\"identifiers\":[" DNS("a.svc.test") "," DNS("a.evil.test") "]}", "rejectedIdentifier",
-         1},
-        {"{\"identifiers\":[" DNS("b.evil.test") "," DNS("a.evil.test") "]}", "rejectedIdentifier",
-         2},
-        {"{\"identifiers\":[" DNS("*") "," DNS("a.evil.test") "," DNS("a.svc.test") "]}",
-         "malformed", 2},
-        {"{\"identifiers\":[" DNS("a.svc.test") "],\"profile\":\"nope\"}", "invalidProfile", 0},
-        {"{\"identifiers\":[" DNS("a.svc.test") "],\"profile\":1}", "malformed", 0},
-        {"{\"identifiers\":[" DNS("a.svc.test") "],\"notBefore\":\"tomorrow\"}", "malformed", 0},
-        {"{\"identifiers\":[" DNS("a.svc.test") "],\"notBefore\":1}", "malformed", 0},
-        {"{\"identifiers\":[" DNS("a.svc.test") "],\"notBefore\":\"2020-01-01T00:00:00Z\"}",
-         "malformed", 0},
-        {"{\"identifiers\":[" DNS("a.svc.test") "],\"notAfter\":\"9999-01-01T00:00:00Z\"}",
-         "malformed", 0},
-        {"{\"identifiers\":[" DNS("a.svc.test") "],\"notAfter\":\"2020-01-01T00:00:00Z\"}",
-         "malformed", 0},
-    };
     struct fx *f = *state;
     struct reply reply = {0};
     struct acme_counts counts;
 
-    for (size_t i = 0; i < ARRAY_N(rows); i++) {
-        fx_post(f, "/acme/new-order", rows[i].payload, &reply);
+    for (size_t i = 0; i < ARRAY_N(REFUSED); i++) {
+        fx_post(f, "/acme/new-order", REFUSED[i].payload, &reply);
         if (reply.status != 400) {
-            print_message("row %zu: %s\n", i, rows[i].payload);
+            print_message("row %zu: %s\n", i, REFUSED[i].payload);
         }
-        expect_problem(&reply, 400, rows[i].type);
-        assert_int_equal(json_array_size(json_object_get(reply.json, "subproblems")), rows[i].subs);
+        expect_problem(&reply, 400, REFUSED[i].type);
+        assert_int_equal(json_array_size(json_object_get(reply.json, "subproblems")),
+                         REFUSED[i].subs);
     }
     must(acme_count(f->acme, &counts));
     assert_int_equal(counts.orders_pending, 0);
@@ -125,12 +124,14 @@ static void test_subproblems(void **state)
     struct reply reply = {0};
 
     fx_post(f, "/acme/new-order",
-            "{\"identifiers\":[" DNS("a.svc.test") "," DNS("a.evil.test") "," DNS("*") "]}", &reply);
+            "{\"identifiers\":[" DNS("a.svc.test") "," DNS("a.evil.test") "," DNS("*") "]}",
+            &reply);
     expect_problem(&reply, 400, "malformed");
     const json_t *subs = json_object_get(reply.json, "subproblems");
     const json_t *first = json_array_get(subs, 0);
     assert_int_equal(json_array_size(subs), 2);
-    assert_string_equal(json_string_value(json_object_get(first, "type")), URN "rejectedIdentifier");
+    assert_string_equal(json_string_value(json_object_get(first, "type")),
+                        URN "rejectedIdentifier");
     assert_string_equal(
         json_string_value(json_object_get(json_object_get(first, "identifier"), "value")),
         "a.evil.test");
@@ -174,8 +175,9 @@ static void test_object(void **state)
     clock_rfc3339(clock_unix_s() + 3600, dates[0]);
     clock_rfc3339(clock_unix_s() + 7200, dates[1]);
     (void)snprintf(payload, sizeof(payload),
-                   "{\"identifiers\":[" DNS("*.Svc.Test") "," DNS("svc.test") "," DNS("SVC.test")
-                   "],\"notBefore\":\"%s\",\"notAfter\":\"%s\",\"profile\":\"short\",\"x\":null}",
+                   "{\"identifiers\":[" DNS("*.Svc.Test") "," DNS("svc.test") "," DNS(
+                       "SVC.test") "],\"notBefore\":\"%s\",\"notAfter\":\"%s\",\"profile\":"
+                                   "\"short\",\"x\":null}",
                    dates[0], dates[1]);
     fx_post(f, "/acme/new-order", payload, &made);
     expect_status(&made, 201);
@@ -215,10 +217,10 @@ static void test_other_account(void **state)
     fx_register(f, &other, kid);
     fx_order(f, NAME, 1, &order);
     fx_authz(f, &order, 0, &authz);
-    const char *const urls[] = {order.location, member(&order, "finalize"),
-                                json_string_value(json_array_get(
-                                    json_object_get(order.json, "authorizations"), 0)),
-                                challenge_member(&authz, "url")};
+    const char *const urls[] = {
+        order.location, member(&order, "finalize"),
+        json_string_value(json_array_get(json_object_get(order.json, "authorizations"), 0)),
+        challenge_member(&authz, "url")};
     for (size_t i = 0; i < ARRAY_N(urls); i++) {
         fx_post_odd(f, &other, kid, urls[i], i == 1 ? "{\"csr\":\"AAAA\"}" : "", &usual, &reply);
         expect_problem(&reply, 403, "unauthorized");

@@ -19,62 +19,74 @@ static int teardown(void **state)
 #define ORDER "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.svc.test\"}]}"
 #define UNKNOWN_ID "AAAAAAAAAAAAAAAAAAAAAA"
 
+static const struct refused_request {
+    struct odd odd;
+    const char *path;
+    int status;
+    const char *type;
+    bool is_jwk;
+} REFUSED[] = {
+    {{.content_type = "application/json"}, "/acme/new-order", 415, "malformed", false},
+    {{.content_type = ""}, "/acme/new-order", 415, "malformed", false},
+    {{.content_type = "application/jose+jsonx"}, "/acme/new-order", 415, "malformed", false},
+    {{.raw_body = "{"}, "/acme/new-order", 400, "malformed", false},
+    {{.raw_body = ""}, "/acme/new-order", 400, "malformed", false},
+    {{.raw_body = "[]"}, "/acme/new-order", 400, "malformed", false},
+    {{.url = BASE "/acme/new-account"}, "/acme/new-order", 403, "unauthorized", false},
+    {{.url = BASE "/acme/new-order?x"}, "/acme/new-order", 403, "unauthorized", false},
+    {{.url = "https://evil.test/acme/new-order"}, "/acme/new-order", 403, "unauthorized", false},
+    {{.url = "http://ca.svc.test/acme/new-order"}, "/acme/new-order", 403, "unauthorized", false},
+    {{.url = "https://localhost/acme/new-order"}, "/acme/new-order", 403, "unauthorized", false},
+    {{.nonce = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
+     "/acme/new-order",
+     400,
+     "badNonce",
+     false},
+    {{.nonce = "!"}, "/acme/new-order", 400, "malformed", false},
+    {{.kid = BASE "/acme/account/" UNKNOWN_ID},
+     "/acme/new-order",
+     400,
+     "accountDoesNotExist",
+     false},
+    {{.kid = "https://evil.test/acme/account/" UNKNOWN_ID},
+     "/acme/new-order",
+     400,
+     "accountDoesNotExist",
+     false},
+    {{.kid = BASE "/acme/account/"}, "/acme/new-order", 400, "accountDoesNotExist", false},
+    {{.kid = BASE "/acme/account/" UNKNOWN_ID "/orders"},
+     "/acme/new-order",
+     400,
+     "accountDoesNotExist",
+     false},
+    {{.kid = "1"}, "/acme/new-order", 400, "accountDoesNotExist", false},
+    {{.kid = NULL}, "/acme/new-order", 400, "malformed", true},
+    {{.kid = NULL}, "/acme/new-account", 400, "malformed", false},
+    {{.kid = NULL}, "/acme/order/" UNKNOWN_ID, 404, "malformed", false},
+    {{.kid = NULL}, "/acme/order/short", 404, "malformed", false},
+    {{.kid = NULL}, "/acme/order/", 404, "malformed", false},
+    {{.kid = NULL}, "/acme/order/" UNKNOWN_ID "/finalise", 404, "malformed", false},
+    {{.kid = NULL}, "/acme/authz/" UNKNOWN_ID, 404, "malformed", false},
+    {{.kid = NULL}, "/acme/authz/" UNKNOWN_ID "/x", 404, "malformed", false},
+    {{.kid = NULL}, "/acme/challenge/" UNKNOWN_ID, 404, "malformed", false},
+    {{.kid = NULL}, "/acme/certificate/" UNKNOWN_ID, 404, "malformed", false},
+    {{.kid = NULL}, "/acme/account/" UNKNOWN_ID, 403, "unauthorized", false},
+    {{.kid = NULL}, "/acme/nothing", 404, "malformed", false},
+};
+
 static void test_refused(void **state)
 {
-    const struct {
-        struct odd odd;
-        const char *path;
-        int status;
-        const char *type;
-        bool is_jwk;
-    } rows[] = {
-        {{.content_type = "application/json"}, "/acme/new-order", 415, "malformed", false},
-        {{.content_type = ""}, "/acme/new-order", 415, "malformed", false},
-        {{.content_type = "application/jose+jsonx"}, "/acme/new-order", 415, "malformed", false},
-        {{.raw_body = "{"}, "/acme/new-order", 400, "malformed", false},
-        {{.raw_body = ""}, "/acme/new-order", 400, "malformed", false},
-        {{.raw_body = "[]"}, "/acme/new-order", 400, "malformed", false},
-        {{.url = BASE "/acme/new-account"}, "/acme/new-order", 403, "unauthorized", false},
-        {{.url = BASE "/acme/new-order?x"}, "/acme/new-order", 403, "unauthorized", false},
-        {{.url = "https://evil.test/acme/new-order"}, "/acme/new-order", 403, "unauthorized", false},
-        {{.url = "http://ca.svc.test/acme/new-order"}, "/acme/new-order", 403, "unauthorized",
-         false},
-        {{.url = "https://localhost/acme/new-order"}, "/acme/new-order", 403, "unauthorized", false},
-        {{.nonce = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, "/acme/new-order", 400,
-         "badNonce", false},
-        {{.nonce = "!"}, "/acme/new-order", 400, "malformed", false},
-        {{.kid = BASE "/acme/account/" UNKNOWN_ID}, "/acme/new-order", 400, "accountDoesNotExist",
-         false},
-        {{.kid = "https://evil.test/acme/account/" UNKNOWN_ID}, "/acme/new-order", 400,
-         "accountDoesNotExist", false},
-        {{.kid = BASE "/acme/account/"}, "/acme/new-order", 400, "accountDoesNotExist", false},
-        {{.kid = BASE "/acme/account/" UNKNOWN_ID "/orders"}, "/acme/new-order", 400,
-         "accountDoesNotExist", false},
-        {{.kid = "1"}, "/acme/new-order", 400, "accountDoesNotExist", false},
-        {{.kid = NULL}, "/acme/new-order", 400, "malformed", true},
-        {{.kid = NULL}, "/acme/new-account", 400, "malformed", false},
-        {{.kid = NULL}, "/acme/order/" UNKNOWN_ID, 404, "malformed", false},
-        {{.kid = NULL}, "/acme/order/short", 404, "malformed", false},
-        {{.kid = NULL}, "/acme/order/", 404, "malformed", false},
-        {{.kid = NULL}, "/acme/order/" UNKNOWN_ID "/finalise", 404, "malformed", false},
-        {{.kid = NULL}, "/acme/authz/" UNKNOWN_ID, 404, "malformed", false},
-        {{.kid = NULL}, "/acme/authz/" UNKNOWN_ID "/x", 404, "malformed", false},
-        {{.kid = NULL}, "/acme/challenge/" UNKNOWN_ID, 404, "malformed", false},
-        {{.kid = NULL}, "/acme/certificate/" UNKNOWN_ID, 404, "malformed", false},
-        {{.kid = NULL}, "/acme/account/" UNKNOWN_ID, 403, "unauthorized", false},
-        {{.kid = NULL}, "/acme/nothing", 404, "malformed", false},
-    };
     struct fx *f = *state;
     struct reply reply = {0};
 
-    for (size_t i = 0; i < ARRAY_N(rows); i++) {
-        bool is_order = strcmp(rows[i].path, "/acme/new-order") == 0;
-        fx_post_odd(f, &f->key, rows[i].is_jwk ? NULL : f->kid, rows[i].path,
-                    is_order ? ORDER : "", &rows[i].odd, &reply);
-        if (reply.status != rows[i].status) {
+    for (size_t i = 0; i < ARRAY_N(REFUSED); i++) {
+        bool is_order = strcmp(REFUSED[i].path, "/acme/new-order") == 0;
+        fx_post_odd(f, &f->key, REFUSED[i].is_jwk ? NULL : f->kid, REFUSED[i].path,
+                    is_order ? ORDER : "", &REFUSED[i].odd, &reply);
+        if (reply.status != REFUSED[i].status) {
             print_message("row %zu\n", i);
         }
-        expect_problem(&reply, rows[i].status, rows[i].type);
+        expect_problem(&reply, REFUSED[i].status, REFUSED[i].type);
     }
     reply_clear(&reply);
 }
@@ -122,8 +134,7 @@ static void test_other_algorithm(void **state)
 static void test_plain_methods(void **state)
 {
     static const char *const paths[] = {"/acme/new-order", "/acme/order/" UNKNOWN_ID,
-                                        "/acme/authz/" UNKNOWN_ID,
-                                        "/acme/certificate/" UNKNOWN_ID};
+                                        "/acme/authz/" UNKNOWN_ID, "/acme/certificate/" UNKNOWN_ID};
     struct fx *f = *state;
     struct reply reply = {0};
 
@@ -146,7 +157,8 @@ static void test_directory(void **state)
 {
     struct fx *f = *state;
     struct reply reply = {0};
-    struct http_req req = {.method = HTTP_GET, .path = "/acme/directory", .host = "LOCALHOST:14000"};
+    struct http_req req = {
+        .method = HTTP_GET, .path = "/acme/directory", .host = "LOCALHOST:14000"};
 
     fx_http(f, &req, &reply);
     assert_int_equal(reply.status, 200);
@@ -194,7 +206,7 @@ static void test_store_failure(void **state)
     struct fx *f = *state;
     struct reply reply = {0};
 
-    log_setup((enum log_level)-1, LOG_TEXT);
+    log_setup((enum log_level) - 1, LOG_TEXT);
     must(store_write(f->store, "test", drop_table, NULL));
     fx_post(f, "/acme/new-order", ORDER, &reply);
     expect_problem(&reply, 500, "serverInternal");

@@ -84,8 +84,7 @@ static void test_challenge(void **state)
     for (int from = 0; from < 4; from++) {
         for (int event = 0; event < 3; event++) {
             enum challenge_st to = CHALLENGE_PENDING;
-            struct err e =
-                challenge_next((enum challenge_st)from, (enum challenge_ev)event, &to);
+            struct err e = challenge_next((enum challenge_st)from, (enum challenge_ev)event, &to);
             assert_int_equal(e.code, want[from][event] == NO ? ERR_BAD_STATE : ERR_OK);
             assert_int_equal(to, want[from][event] == NO ? CHALLENGE_PENDING : want[from][event]);
         }
@@ -115,8 +114,9 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_account),   cmocka_unit_test(test_order), cmocka_unit_test(test_authz),
-        cmocka_unit_test(test_challenge), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_account), cmocka_unit_test(test_order),
+        cmocka_unit_test(test_authz),   cmocka_unit_test(test_challenge),
+        cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

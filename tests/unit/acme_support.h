@@ -135,8 +135,8 @@ SUPPORT void fx_configure(struct fx *f, const char *extra_yaml)
         fail_msg("%s", buf_str(&problems));
     }
     buf_clear(&problems);
-    f->resolve = (struct resolve_config){.resolvers = f->cfg->resolvers,
-                                         .resolvers_n = f->cfg->resolvers_n};
+    f->resolve =
+        (struct resolve_config){.resolvers = f->cfg->resolvers, .resolvers_n = f->cfg->resolvers_n};
 }
 
 SUPPORT struct fx *fx_new(const char *extra_yaml)
