@@ -231,7 +231,7 @@ static struct err attempt(struct acme_req *r, struct authz_tx *tx)
         /* Once more: the value may have come between the look and the watch. */
         TRY(try_now(r->acme, &target, &is_done));
     }
-    if (!is_done) {
+    if (!is_done && tx->row.dns01.status == CHALLENGE_PENDING) {
         struct err e = store_write(r->acme->store, "acme.challenge.start", start_fn, tx);
         if (e.code != ERR_BAD_STATE) { /* that is: decided or started by somebody faster */
             TRY(e);
@@ -253,7 +253,8 @@ struct err acme_challenge(struct acme_req *r)
     TRY(load(r, &tx));
     if (!r->jws.is_post_as_get) {
         TRY(acme_req_object(r)); /* its members mean nothing (RFC 8555 §7.5.1) */
-        if (shown_status(&tx.row) == CHALLENGE_PENDING) {
+        enum challenge_st status = shown_status(&tx.row);
+        if (status == CHALLENGE_PENDING || status == CHALLENGE_PROCESSING) {
             TRY(attempt(r, &tx));
         }
     }

@@ -6,6 +6,7 @@
 #include "acme-server/acme_store.h"
 #include "acme-server/handlers.h"
 #include "acme-server/withdraw.h"
+#include "core/util/log.h"
 #include "core/util/mem.h"
 
 struct route_row {
@@ -74,7 +75,13 @@ static struct err resume(void *ctx, const struct waiting_row *row)
     memcpy(target.challenge_id, row->challenge_id, sizeof(target.challenge_id));
     memcpy(target.authz_id, row->authz_id, sizeof(target.authz_id));
     memcpy(target.digest, row->digest, sizeof(target.digest));
-    return validator_add(acme->validator, &target, val_dns01_is_local(acme, &row->ident));
+    struct err e = validator_add(acme->validator, &target, val_dns01_is_local(acme, &row->ident));
+    if (e.code != ERR_LIMIT) {
+        return e;
+    }
+    /* Not a reason to stay down: its client's next POST takes it up again. */
+    log_err(LOG_WARN, "acme.resume", e);
+    return err_ok();
 }
 
 static struct err resume_fn(struct db *db, void *arg)

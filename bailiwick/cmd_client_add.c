@@ -238,6 +238,7 @@ static int add(const struct cli_args *args, struct job *job)
             e = add_offline(job);
         }
     }
+    job->secret = NULL;
     mem_wipe(secret, sizeof(secret));
     return e.code == ERR_OK ? print_result(job, cli_value(args, "quiet") != NULL) : cli_fail(e);
 }

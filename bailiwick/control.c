@@ -100,7 +100,7 @@ static struct err perform(CURL *curl, const char *socket_path)
              socket_path);
     }
     FAIL(ERR_IO, "the daemon's control socket %s cannot be used: %s", socket_path,
-         code == CURLE_COULDNT_CONNECT && os_errno != 0 ? strerror((int)os_errno)
+         code == CURLE_COULDNT_CONNECT && os_errno != 0 ? err_errno_text((int)os_errno)
                                                         : curl_easy_strerror(code));
 }
 

@@ -362,7 +362,6 @@ static struct err make_csr(const struct key_shape *key, struct ca_csr **out)
     return err_ok();
 }
 
-/* NOLINTNEXTLINE(readability-function-size): nine parameters are the contract of ca.h */
 struct err ca_csr_vet(const uint8_t *der, size_t der_len, const struct ident *idents,
                       size_t idents_n, unsigned min_rsa_bits, const uint8_t *account_spki,
                       size_t account_spki_len, struct ca_csr **out, struct ca_refusal *refusal)

@@ -42,7 +42,6 @@ static struct err key_text(EVP_PKEY *pkey, char **out)
     return err_ok();
 }
 
-/* NOLINTNEXTLINE(readability-function-size): nine parameters are the contract of ca.h */
 struct err ca_issue_own(struct ca *ca, struct store *store, const struct ident *idents,
                         size_t idents_n, const struct ip_addr *ips, size_t ips_n, char **cert_pem,
                         char **key_pem, int64_t *not_after)

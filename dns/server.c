@@ -58,7 +58,7 @@ static struct err bind_failed(const struct ip_endpoint *ep, const char *protocol
         FAIL(ERR_DENIED, "%s %s: no permission; ports below 1024 need root or CAP_NET_BIND_SERVICE",
              protocol, text);
     }
-    FAIL(ERR_IO, "%s %s: %s", protocol, text, strerror(error));
+    FAIL(ERR_IO, "%s %s: %s", protocol, text, err_errno_text(error));
 }
 
 /* A bound socket in *out. `is_shared`: other sockets of ours have the same address (SO_REUSEPORT). */
@@ -217,7 +217,7 @@ static struct err start_thread(pthread_attr_t *attr, const char *name, void *(*f
     int error = pthread_create(out, attr, fn, arg);
 
     if (error != 0) {
-        FAIL(ERR_IO, "dns: cannot start a thread: %s", strerror(error));
+        FAIL(ERR_IO, "dns: cannot start a thread: %s", err_errno_text(error));
     }
     (void)pthread_setname_np(*out, name);
     return err_ok();

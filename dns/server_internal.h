@@ -37,7 +37,7 @@ struct dns_udp {
 /* Takes the bound socket fd, also on failure. */
 MUST_USE struct err dns_udp_init(struct dns_udp *udp, struct zone_db *zones, int fd,
                                  bool is_wildcard, const _Atomic bool *is_stopping);
-void *dns_udp_main(void *udp);
+void *dns_udp_main(void *arg); /* arg: its struct dns_udp */
 /* Make the thread see *is_stopping. */
 void dns_udp_wake(struct dns_udp *udp);
 void dns_udp_clear(struct dns_udp *udp);
@@ -59,7 +59,7 @@ struct dns_tcp {
 /* Needs epoll_fd and stop_fd -1 (as dns_tcp_clear() leaves them). */
 MUST_USE struct err dns_tcp_init(struct dns_tcp *tcp, struct zone_db *zones, int *listeners,
                                  size_t listeners_n, _Atomic uint32_t *connections_n);
-void *dns_tcp_main(void *tcp);
+void *dns_tcp_main(void *arg); /* arg: its struct dns_tcp */
 void dns_tcp_wake(struct dns_tcp *tcp);
 void dns_tcp_clear(struct dns_tcp *tcp);
 

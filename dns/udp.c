@@ -132,18 +132,21 @@ static size_t answer_all(struct dns_udp *udp, size_t n)
     return ready;
 }
 
+/* Never blocks: answers to peers that do not exist wait in the kernel for their hardware address and fill the socket's buffer; a
+ * thread that waited for room would leave everybody else without answers. What does not fit is dropped. */
 static size_t send_all(struct dns_udp *udp, size_t n)
 {
     size_t at = 0;
     size_t sent = 0;
 
     while (at < n) {
-        int got = sendmmsg(udp->fd, udp->batch->out + at, (unsigned)(n - at), MSG_NOSIGNAL);
+        int got = sendmmsg(udp->fd, udp->batch->out + at, (unsigned)(n - at),
+                           MSG_NOSIGNAL | MSG_DONTWAIT);
         if (got > 0) {
             at += (size_t)got;
             sent += (size_t)got;
         } else if (errno != EINTR) {
-            at++; /* this one cannot be sent (source port 0, no route): the others can */
+            at++; /* this one cannot be sent (source port 0, no route, no room): others may */
         }
     }
     return sent;

@@ -20,6 +20,13 @@ static void close_fd(int *fd)
     }
 }
 
+static int take_fd(int *fd)
+{
+    int taken = *fd;
+    *fd = -1;
+    return taken;
+}
+
 static struct err fail_bind(const char *what, const char *where, int number)
 {
     switch (number) {
@@ -84,8 +91,7 @@ struct err http_listen_tcp(const struct ip_endpoint *endpoint, const char *what,
     *bound = *endpoint;
     bound->port = ntohs(sa.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&sa)->sin6_port
                                                  : ((const struct sockaddr_in *)&sa)->sin_port);
-    *fd = s;
-    s = -1;
+    *fd = take_fd(&s);
     return err_ok();
 }
 
@@ -136,7 +142,6 @@ struct err http_listen_unix(const char *path, int *fd)
         chmod(path, 0600) != 0 || listen(s, BACKLOG) != 0) {
         return fail_bind("the control socket", path, errno);
     }
-    *fd = s;
-    s = -1;
+    *fd = take_fd(&s);
     return err_ok();
 }
