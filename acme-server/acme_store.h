@@ -174,6 +174,9 @@ MUST_USE struct err acme_db_authz_deactivate(struct db *db, struct delegate *del
 /* Policy changed: valid -> invalid, and the orders that build on it. Nothing to do is ERR_OK. */
 MUST_USE struct err acme_db_authz_withdraw(struct db *db, const char *authz_id,
                                            const char *error_json);
+/* The next client in order, "" after the last, that ever published for an authorization still stored. */
+MUST_USE struct err acme_db_client_next(struct db *db, const char *after,
+                                        char client[CLIENT_NAME_MAX + 1]);
 /* The same for every valid authorization that this client published. */
 MUST_USE struct err acme_db_client_withdraw(struct db *db, const char *client,
                                             const char *error_json);

@@ -58,6 +58,20 @@ struct err acme_db_order_fail(struct db *db, const char *id, const char *error_j
     return err_ok();
 }
 
+struct err acme_db_client_next(struct db *db, const char *after, char client[CLIENT_NAME_MAX + 1])
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "SELECT MIN(by_client) FROM acme_authz WHERE by_client > ?1");
+
+    db_bind_text(q, 1, after);
+    client[0] = '\0';
+    while (db_step(q)) {
+        db_col_copy(q, 0, client, CLIENT_NAME_MAX + 1);
+    }
+    return db_finish(q);
+}
+
 /* --- maintenance ----------------------------------------------------------------------------------------------------- */
 
 struct due_row {

@@ -90,7 +90,8 @@ static struct err get_text(const json_t *object, const char *name, const char **
 
     if (!json_is_string(member)) {
         REJECT(prob, PROBLEM_BAD_PUBLIC_KEY, 0,
-               "The account key (jwk) lacks the member \"%s\" as a string (RFC 7518 §6).", name);
+               "The account key (jwk) lacks the member \"%s\" as a string (RFC 7518 section 6).",
+               name);
     }
     *text = json_string_value(member);
     *len = json_string_length(member);
@@ -165,7 +166,7 @@ static struct err parse_ec(const json_t *object, struct jwk *key, struct problem
         if (len != coord_len) {
             REJECT(prob, PROBLEM_BAD_PUBLIC_KEY, 0,
                    "The member \"%s\" of the account key has %zu bytes; %s wants exactly %zu, "
-                   "leading zeros included (RFC 7518 §6.2.1.2).",
+                   "leading zeros included (RFC 7518 section 6.2.1.2).",
                    name, len, crv, coord_len);
         }
     }
@@ -195,7 +196,7 @@ static struct err check_rsa(const uint8_t *n, size_t n_len, const uint8_t *e, si
     if (n_len == 0 || e_len == 0 || n[0] == 0 || e[0] == 0) {
         REJECT(prob, PROBLEM_BAD_PUBLIC_KEY, 0,
                "The account key's n or e is empty or starts with a zero octet, which RFC 7518 "
-               "§6.3.1 forbids.");
+               " section 6.3.1 forbids.");
     }
     size_t bits = n_len * 8;
     for (unsigned mask = 0x80; (n[0] & mask) == 0; mask >>= 1) {

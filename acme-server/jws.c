@@ -35,7 +35,7 @@ static struct err decode_member(const char *name, const char *text, size_t text_
     TRY_PTR(bytes);
     if (base64url_decode(text, text_len, (uint8_t *)bytes, &cap).code != ERR_OK) {
         REJECT(prob, PROBLEM_MALFORMED, 0,
-               "\"%s\" of the JWS is not base64url without padding (RFC 7515 §2).", name);
+               "\"%s\" of the JWS is not base64url without padding (RFC 7515 section 2).", name);
     }
     bytes[cap] = '\0';
     *out_len = cap;
@@ -171,7 +171,7 @@ static struct err check_members(json_t *object, struct problem *prob)
             strcmp(name, "signature") != 0) {
             REJECT(prob, PROBLEM_MALFORMED, 0,
                    "The JWS has the member \"%.30s\": send the flattened form with \"protected\", "
-                   "\"payload\" and \"signature\" only (RFC 8555 §6.2).",
+                   "\"payload\" and \"signature\" only (RFC 8555 section 6.2).",
                    name);
         }
     }
@@ -225,10 +225,10 @@ struct err jws_parse(const uint8_t *body, size_t len, unsigned min_rsa_bits, str
     AUTO(jws_json_freep) json_t *object = NULL;
 
     if (len == 0) {
-        REJECT(
-            prob, PROBLEM_MALFORMED, 0,
-            "The request body is empty: send a JWS (RFC 8555 §6.2); to fetch an object, one with "
-            "an empty payload (POST-as-GET, §6.3).");
+        REJECT(prob, PROBLEM_MALFORMED, 0,
+               "The request body is empty: send a JWS (RFC 8555 section 6.2); to fetch an object, "
+               "one with "
+               "an empty payload (POST-as-GET, section 6.3).");
     }
     TRY(jws_json_parse("The request body", (const char *)body, len, &object, prob));
     TRY(parse_members(object, min_rsa_bits, &jws, prob));

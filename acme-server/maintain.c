@@ -51,6 +51,42 @@ struct err acme_client_removed(void *ctx, struct db *db, const char *client)
     return acme_db_client_withdraw(db, client, error);
 }
 
+struct gone_job {
+    struct acme *acme;
+    char after[CLIENT_NAME_MAX + 1];
+    char client[CLIENT_NAME_MAX + 1];
+};
+
+static struct err gone_next(struct db *db, void *arg)
+{
+    struct gone_job *job = arg;
+
+    return acme_db_client_next(db, job->after, job->client);
+}
+
+static struct err gone_fn(struct db *db, void *arg)
+{
+    const struct gone_job *job = arg;
+
+    return acme_client_removed(job->acme, db, job->client);
+}
+
+struct err acme_forget_gone(struct acme *acme)
+{
+    struct gone_job job = {.acme = acme};
+
+    for (;;) {
+        TRY(store_read(acme->store, "acme.gone", gone_next, &job));
+        if (job.client[0] == '\0') {
+            return err_ok();
+        }
+        if (!access_exists(acme->access, job.client)) {
+            TRY(store_write(acme->store, "acme.gone", gone_fn, &job));
+        }
+        memcpy(job.after, job.client, sizeof(job.after));
+    }
+}
+
 static struct err count_fn(struct db *db, void *arg)
 {
     return acme_db_count(db, arg);

@@ -91,6 +91,7 @@ static struct err resume_fn(struct db *db, void *arg)
 
 struct err acme_start(struct acme *acme)
 {
+    TRY(acme_forget_gone(acme));
     TRY(store_read(acme->store, "acme.resume", resume_fn, acme));
     return validator_start(acme->validator, ACME_VALIDATORS);
 }

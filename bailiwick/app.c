@@ -24,7 +24,7 @@
 #define APP_ROUTES_MAX 64u
 #define APP_BINDS_MAX 64u
 #define APP_STORE_READERS 8u
-#define APP_HTTP_THREADS 16u
+#define APP_HTTP_THREADS 48u
 #define APP_PATH_MAX 4096u
 
 /* Every long-lived object of the daemon. */
@@ -299,6 +299,7 @@ static struct err load_certificate(struct app *app)
 
 static struct err serve_all(struct app *app)
 {
+    TRY(delegate_forget_gone(app->delegate));
     TRY(acme_start(app->acme));
     TRY(dns_server_start(app->dns));
     return http_server_start(app->http, &app->tls);

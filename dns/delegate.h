@@ -51,6 +51,9 @@ MUST_USE struct err delegate_open(const struct config *cfg, struct store *store,
                                   struct access *access, struct zone_db *zones,
                                   struct delegate **out);
 void delegate_close(struct delegate *delegate);
+/* Once, when the daemon starts: remove the values and registrations of clients that exist no longer, and the bindings of clients that
+ * lost the name. */
+MUST_USE struct err delegate_forget_gone(struct delegate *delegate);
 /* The zone serial to start with, read before zone_db_new(). */
 MUST_USE struct err delegate_serial_load(struct store *store, uint32_t *out);
 

@@ -116,6 +116,7 @@ MUST_USE struct err binding_rival(struct db *db, const char *name, const char *c
 MUST_USE struct err bindings_each_name(struct db *db, const char *label,
                                        struct err (*fn)(void *ctx, struct db *db, const char *name),
                                        void *ctx);
+MUST_USE struct err binding_drop(struct db *db, const char *name, const char *label);
 MUST_USE struct err bindings_drop(struct db *db, const char *name, size_t *n);
 MUST_USE struct err bindings_list(struct db *db, const char *client, struct delegate_binding **out,
                                   size_t *out_n);

@@ -173,6 +173,17 @@ struct err bindings_each_name(struct db *db, const char *label,
     return db_finish(q);
 }
 
+struct err binding_drop(struct db *db, const char *name, const char *label)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "DELETE FROM delegate_binding WHERE name = ?1 AND label = ?2");
+
+    db_bind_text(q, 1, name);
+    db_bind_text(q, 2, label);
+    return db_run(q, NULL);
+}
+
 struct err bindings_drop(struct db *db, const char *name, size_t *n)
 {
     AUTO(db_stmt_release)

@@ -16,6 +16,9 @@
 #define TCP_THREADS_MAX 32u
 #define TCP_BACKLOG 256
 #define UDP_BUFFER_BYTES (1024 * 1024)
+/* Answers to hosts that are not there wait three seconds in the kernel for a hardware address, some 200 KiB for each such host:
+ * spoofed queries from a few on-link addresses would fill a usual buffer and so silence us for everybody. */
+#define UDP_SEND_BUFFER_BYTES (32 * 1024 * 1024)
 #define PORT_TRIES 20 /* for port 0: to find one that is free for both protocols */
 
 struct dns_server {
@@ -83,6 +86,7 @@ static struct err open_socket(const struct ip_endpoint *ep, int type, bool is_sh
         set_int(fd, SOL_SOCKET, SO_REUSEPORT, is_shared);
         set_int(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER_BYTES);
         set_int(fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER_BYTES);
+        set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, UDP_SEND_BUFFER_BYTES); /* root only */
     } else {
         set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     }

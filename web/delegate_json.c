@@ -107,7 +107,7 @@ static struct err parse_raw(const json_t *object, struct delegate_httpreq *out,
     if (!is_key_authorization(key_auth, strlen(key_auth))) {
         return delegate_fault_set(fault, 400, "bad_txt",
                                   "\"keyAuth\" is not a key authorization (token, dot, account key "
-                                  "thumbprint; RFC 8555 §8.1)");
+                                  "thumbprint; RFC 8555 section 8.1)");
     }
     const char *token = json_string_value(json_object_get(object, "token"));
     if (token != NULL &&

@@ -14,6 +14,7 @@
 /* Only touched pages of a stack cost memory; handlers run the store's SQL on it. */
 #define STACK_LEN (512u * 1024u)
 #define FULL_LOG_EVERY_MS 60000
+#define PLAIN_THREADS 2u
 
 /* --- what libmicrohttpd calls --- */
 
@@ -143,10 +144,24 @@ struct err http_server_bind(const struct http_options *options, struct http_serv
 
 /* --- start --- */
 
+/* Plain HTTP serves a few pages from memory, the control socket one administrator. */
+static unsigned threads_of(const struct http_daemon *daemon)
+{
+    switch (daemon->listener) {
+    case HTTP_ON_TLS:
+        return daemon->server->threads;
+    case HTTP_ON_PLAIN:
+        return daemon->server->threads < PLAIN_THREADS ? daemon->server->threads : PLAIN_THREADS;
+    case HTTP_ON_CONTROL:
+        return 1;
+    }
+    return 1;
+}
+
 static struct MHD_Daemon *start_mhd(struct http_daemon *daemon)
 {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG;
-    unsigned threads = daemon->listener == HTTP_ON_CONTROL ? 1 : daemon->server->threads;
+    unsigned threads = threads_of(daemon);
     struct MHD_OptionItem more[8] = {{MHD_OPTION_END, 0, NULL}};
     size_t n = EXCHANGE_OPTIONS_N;
 
