@@ -198,7 +198,8 @@ static struct err try_now(struct acme *acme, const struct val_target *target, bo
     }
     struct err e = validate_decide(acme, target, &result);
     *is_done = e.code == ERR_OK || e.code == ERR_BAD_STATE;
-    return *is_done ? err_ok() : e;
+    /* ERR_BUSY: its publisher was just removed, so the value is not there after all. */
+    return *is_done || e.code == ERR_BUSY ? err_ok() : e;
 }
 
 static struct err watch(struct acme_req *r, const struct val_target *target, bool is_local)

@@ -1,4 +1,6 @@
 /* Expiry, deletion, removal of clients, counters. */
+#include <string.h>
+
 #include "acme-server/acme_impl.h"
 #include "acme-server/acme_store.h"
 #include "acme-server/withdraw.h"

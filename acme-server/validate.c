@@ -52,10 +52,18 @@ struct decide {
     struct authz_decision decision;
 };
 
+/* The publisher was asked for in memory; an earlier transaction may have removed it since, and withdrawn what it had proved. */
 static struct err decide_fn(struct db *db, void *arg)
 {
     const struct decide *d = arg;
+    bool is_there = true;
 
+    if (d->decision.by.client[0] != '\0') {
+        TRY(access_exists_tx(d->acme->access, db, d->decision.by.client, &is_there));
+    }
+    if (!is_there) {
+        FAIL(ERR_BUSY, "client %s was removed while its value was checked", d->decision.by.client);
+    }
     return acme_db_authz_decide(db, d->acme->delegate, &d->decision);
 }
 

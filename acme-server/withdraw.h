@@ -8,4 +8,8 @@
 /* For access_on_remove(); ctx is struct acme. In the removing transaction. */
 MUST_USE struct err acme_client_removed(void *ctx, struct db *db, const char *client);
 
+/* At start: the same for clients that left the configuration while the daemon was off. */
+struct acme;
+MUST_USE struct err acme_forget_gone(struct acme *acme);
+
 #endif

@@ -50,6 +50,14 @@ static struct err choose_dates(const struct ca *ca, const struct ca_leaf_request
         FAIL(ERR_BAD_STATE, "the intermediate certificate has expired: the CA must be renewed "
                             "before it can issue again");
     }
+    if (latest <= leaf->not_before) {
+        char text[CLOCK_RFC3339_LEN + 1];
+        clock_rfc3339(ca->intermediate_not_after, text);
+        return ca_refuse(refusal, false,
+                         "The requested notBefore must lie before %s, when the intermediate "
+                         "certificate ends; leave it out to start now.",
+                         text);
+    }
     if (request->not_after != 0 &&
         (request->not_after <= leaf->not_before || request->not_after > latest)) {
         char text[CLOCK_RFC3339_LEN + 1];

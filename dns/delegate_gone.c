@@ -109,7 +109,8 @@ struct err delegate_forget_gone(struct delegate *delegate)
     TRY(forget_clients(&job));
     TRY(store_read(delegate->store, "delegate.gone", list_bindings, &job));
     for (size_t i = 0; i < job.bindings_n && !is_any; i++) {
-        is_any = !access_may_publish(delegate->access, job.bindings[i].client, job.bindings[i].name);
+        is_any =
+            !access_may_publish(delegate->access, job.bindings[i].client, job.bindings[i].name);
     }
     return is_any ? store_write(delegate->store, "delegate.gone", release_lost, &job) : err_ok();
 }

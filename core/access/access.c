@@ -334,9 +334,13 @@ static struct err add_tx(struct db *db, void *arg)
     return db_on_commit(db, link_client, unref_client, client_ref(job->client));
 }
 
+/* An empty item must not vanish: no network at all means anywhere. */
 static struct err join(const char *const *items, size_t n, struct buf *out)
 {
     for (size_t i = 0; i < n; i++) {
+        if (items[i][0] == '\0') {
+            FAIL(ERR_MALFORMED, "name pattern or network %zu is empty: leave it out", i + 1);
+        }
         buf_puts(out, i == 0 ? "" : ",");
         buf_puts(out, items[i]);
     }

@@ -1,5 +1,7 @@
 #include "core/http/exchange.h"
 
+#include "core/http/peers.h"
+
 #include "core/util/clock.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
@@ -30,6 +32,14 @@ struct exchange {
     bool must_close; /* the framing cannot be trusted, or the body is not worth reading */
 };
 
+static struct peer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info == NULL ? NULL : info->socket_context;
+}
+
 static void *exchange_new(void *cls, const char *uri, struct MHD_Connection *connection)
 {
     struct http_daemon *daemon = cls;
@@ -58,9 +68,9 @@ static void exchange_end(void *cls, struct MHD_Connection *connection, void **co
     struct http_daemon *daemon = cls;
     struct exchange *x = *con_cls;
 
-    (void)connection;
     (void)toe;
     *con_cls = NULL;
+    peers_waiting(daemon->server->peers, peer_of(connection));
     if (x != NULL) {
         buf_clear(&x->body);
         mem_free(x->uri);
@@ -198,6 +208,7 @@ static void begin(struct exchange *x, const char *method)
     int status = 400;
 
     x->is_begun = true;
+    peers_busy(x->daemon->server->peers, peer_of(x->connection));
     x->method = http_method_of(method);
     x->method_text = method;
     (void)MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, scan_header, &scan);

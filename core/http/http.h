@@ -85,7 +85,8 @@ struct http_options {
     size_t binds_n;
     const struct http_route *routes; /* copied; more specific (longer) paths win */
     size_t routes_n;
-    unsigned threads; /* per TLS bind, which blocks them on the store; other listeners need few and take fewer */
+    unsigned
+        threads; /* per TLS bind, which blocks them on the store; other listeners need few and take fewer */
     const struct ip_net *trusted_proxies;
     size_t trusted_proxies_n;
     /* Fills resp for an error the server found itself; `detail` is a sentence. */

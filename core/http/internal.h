@@ -16,6 +16,7 @@
 
 struct MHD_Daemon;
 struct tls_box;
+struct peers;
 
 /* One listening socket and the libmicrohttpd daemon on it. */
 struct http_daemon {
@@ -38,6 +39,7 @@ struct http_server {
                      struct http_resp *resp);
     void *on_error_ctx;
     struct tls_box *tls;
+    struct peers *peers;
     _Atomic unsigned connections; /* of the network listeners */
     _Atomic int64_t full_logged_ms;
     pthread_mutex_t lock; /* guards running; leaf */

@@ -139,7 +139,7 @@ struct err http_listen_unix(const char *path, int *fd)
     }
     /* The mode of the unbound socket is the mode that bind() creates the file with: never a moment of 0755. */
     if (fchmod(s, 0600) != 0 || bind(s, (const struct sockaddr *)&sa, sizeof(sa)) != 0 ||
-        chmod(path, 0600) != 0 || listen(s, BACKLOG) != 0) {
+        listen(s, BACKLOG) != 0) {
         return fail_bind("the control socket", path, errno);
     }
     *fd = take_fd(&s);

@@ -1,5 +1,6 @@
 #include "core/http/exchange.h"
 #include "core/http/internal.h"
+#include "core/http/peers.h"
 #include "core/http/tls.h"
 #include "core/util/clock.h"
 #include "core/util/log.h"
@@ -40,8 +41,14 @@ static enum MHD_Result accept_policy(void *cls, const struct sockaddr *addr, soc
 
     (void)addr;
     (void)addr_len;
-    if (daemon->listener == HTTP_ON_CONTROL ||
-        atomic_load(&server->connections) < HTTP_CONNECTIONS_MAX) {
+    if (daemon->listener == HTTP_ON_CONTROL) {
+        return MHD_YES;
+    }
+    unsigned now_n = atomic_load(&server->connections);
+    if (now_n >= HTTP_CONNECTIONS_MAX / 2) {
+        (void)peers_shut_slow(server->peers);
+    }
+    if (now_n < HTTP_CONNECTIONS_MAX) {
         return MHD_YES;
     }
     int64_t now_ms = clock_mono_ms();
@@ -54,29 +61,39 @@ static enum MHD_Result accept_policy(void *cls, const struct sockaddr *addr, soc
     return MHD_NO;
 }
 
+static struct tls_hold *hold_of(struct http_daemon *daemon, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        daemon->listener == HTTP_ON_TLS
+            ? MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+            : NULL;
+
+    return info == NULL ? NULL : tls_hold_new(daemon->server->tls, info->tls_session);
+}
+
 static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http_daemon *daemon = cls;
-    bool is_counted = daemon->listener != HTTP_ON_CONTROL;
+    struct http_server *server = daemon->server;
 
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        tls_hold_free(*socket_context);
+        tls_hold_free(peers_remove(server->peers, *socket_context));
         *socket_context = NULL;
-        if (is_counted) {
-            atomic_fetch_sub(&daemon->server->connections, 1);
+        if (daemon->listener != HTTP_ON_CONTROL) {
+            atomic_fetch_sub(&server->connections, 1);
         }
         return;
     }
-    if (is_counted) {
-        atomic_fetch_add(&daemon->server->connections, 1);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct peer *peer = info == NULL ? NULL : peers_add(server->peers, info->connect_fd);
+    if (peer != NULL) { /* else: no hold, and its handshake fails */
+        peer_keep(peer, hold_of(daemon, connection));
     }
-    if (daemon->listener == HTTP_ON_TLS) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-        if (info != NULL) {
-            *socket_context = tls_hold_new(daemon->server->tls, info->tls_session);
-        }
+    *socket_context = peer;
+    if (daemon->listener != HTTP_ON_CONTROL) {
+        atomic_fetch_add(&server->connections, 1);
     }
 }
 
@@ -130,6 +147,7 @@ struct err http_server_bind(const struct http_options *options, struct http_serv
     }
     TRY(http_router_new(options->routes, options->routes_n, &server->router));
     TRY(tls_box_new(&server->tls));
+    TRY(peers_new(&server->peers));
     server->daemons = mem_array(options->binds_n, sizeof(struct http_daemon));
     TRY_PTR(server->daemons);
     for (size_t i = 0; i < options->binds_n; i++) {
@@ -280,6 +298,7 @@ void http_server_free(struct http_server *server)
     }
     mem_free(server->daemons);
     tls_box_free(server->tls);
+    peers_free(server->peers);
     http_router_free(server->router);
     mem_free(server->trusted);
     (void)pthread_cond_destroy(&server->none_running);

@@ -20,7 +20,7 @@ void tls_box_free(struct tls_box *box); /* NULL is fine; no hold may be left */
 MUST_USE struct err tls_box_set(struct tls_box *box, const struct http_tls *pem);
 /* Tie a new connection's session to the box; NULL when memory is exhausted (its handshake then fails). */
 struct tls_hold *tls_hold_new(struct tls_box *box, void *session);
-void tls_hold_free(struct tls_hold *hold);
+void tls_hold_free(struct tls_hold *hold); /* NULL is fine */
 /* The gnutls_certificate_retrieve_function3 for libmicrohttpd. */
 void *tls_callback(void);
 

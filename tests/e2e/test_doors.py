@@ -291,12 +291,12 @@ def test_storage_post_is_201(app, session):
 
 
 def test_storage_list_holds_only_this_clients(app, session):
-    theirs = storage(app, session, "GET", "/other.svc.test", ("other", OTHER_SECRET)).json()
-    assert update(app, session, theirs, VALUE).status_code == 200
-    mine = storage(app, session, "GET", "/list.svc.test").json()
-    assert update(app, session, mine, VALUE).status_code == 200
-    listed = storage(app, session, "GET").json()
-    assert "list.svc.test" in listed and "other.svc.test" not in listed
+    for name, auth in (("other.svc.test", ("other", OTHER_SECRET)), ("svc.test", ("lego", SECRET))):
+        account = storage(app, session, "GET", f"/{name}", auth).json()
+        assert update(app, session, account, VALUE).status_code == 200
+        listed = storage(app, session, "GET", auth=auth).json()
+        assert listed[name]["subdomain"] == account["subdomain"] and listed[name]["password"] == account["password"]
+        assert len(listed) == 1
 
 
 def test_a_dead_peer_in_mid_request_harms_nobody(app, session):

@@ -128,6 +128,13 @@ static void a_leaf_never_outlives_its_issuer(void **state)
     assert_ok(ca_issue(ca, csr, &request, &leaf, &refusal));
     assert_int_equal(leaf.not_after, ca->intermediate_not_after);
     ca_leaf_clear(&leaf);
+    const struct ca_leaf_request late = {.profile = ca_profile_find("default"),
+                                         .idents = &id,
+                                         .idents_n = 1,
+                                         .not_before = ca->intermediate_not_after};
+    assert_int_equal(ca_issue(ca, csr, &late, &leaf, &refusal).code, ERR_REJECTED);
+    assert_non_null(strstr(refusal.detail, "notBefore"));
+    assert_null(leaf.der);
     clock_shift((int64_t)2 * 86400 * 1000);
     assert_int_equal(ca_issue(ca, csr, &request, &leaf, &refusal).code, ERR_BAD_STATE);
     clock_shift(-to_eve_ms - (int64_t)2 * 86400 * 1000);

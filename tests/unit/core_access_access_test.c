@@ -284,6 +284,7 @@ static void test_bad_clients_are_refused(void **state)
         {"web", NULL, "x.test,", NULL, ERR_MALFORMED},
         {"web", NULL, "x.test", "10.0.0.1/8", ERR_MALFORMED},
         {"web", NULL, "x.test", "nonsense", ERR_MALFORMED},
+        {"web", NULL, "x.test", "", ERR_MALFORMED}, /* which must not mean anywhere */
         {"traefik", NULL, "x.test", NULL, ERR_CONFLICT},
         {"web", SECRET_B, "x.test,*.x.test", "10.0.0.0/8,::1", ERR_OK},
         {"WEB", SECRET_B, "x.test", NULL, ERR_CONFLICT},
