@@ -45,7 +45,8 @@ MUST_USE struct err val_dns01_local(struct acme *acme, const struct val_target *
 MUST_USE struct err val_dns01_remote(struct acme *acme, const struct val_target *target,
                                      int64_t deadline_ms, struct val_result *out);
 
-/* Store the decision. ERR_BAD_STATE: decided or ended already. Any thread but the store's writer. */
+/* Store the decision. ERR_BAD_STATE: decided or ended already; ERR_BUSY: the publisher was removed meanwhile, look again.
+ * Any thread but the store's writer. */
 MUST_USE struct err validate_decide(struct acme *acme, const struct val_target *target,
                                     const struct val_result *result);
 

@@ -84,7 +84,7 @@ cat >"$state/bailiwick.yaml" <<END
 state_dir: "$state/data"
 hostname: ca.demo.test
 addresses: [127.0.0.1]
-public_url: https://localhost:$https
+public_url: https://127.0.0.1:$https
 listen:
   https: ["127.0.0.1:$https"]
   http: ["127.0.0.1:$http"]
@@ -118,8 +118,8 @@ done
 bw_say "4/5 lego obtains demo.test and *.demo.test"
 echo "         (--dns.resolvers and --dns.disable-cp only because DNS is on port $dns here: lego asks a zone's servers on port 53)"
 if ! LEGO_CA_CERTIFICATES="$state/root.pem" SSL_CERT_FILE="$state/root.pem" \
-    HTTPREQ_ENDPOINT="https://localhost:$https/httpreq" HTTPREQ_USERNAME=demo HTTPREQ_PASSWORD="$secret" \
-    lego --accept-tos --email admin@demo.test --server "https://localhost:$https/acme/directory" --path "$state/lego" \
+    HTTPREQ_ENDPOINT="https://127.0.0.1:$https/httpreq" HTTPREQ_USERNAME=demo HTTPREQ_PASSWORD="$secret" \
+    lego --accept-tos --email admin@demo.test --server "https://127.0.0.1:$https/acme/directory" --path "$state/lego" \
     --dns httpreq --dns.resolvers "127.0.0.1:$dns" --dns.disable-cp \
     --domains demo.test --domains '*.demo.test' run >"$state/lego.log" 2>&1 </dev/null; then
     tail -n 20 "$state/lego.log" >&2
@@ -154,7 +154,7 @@ The appliance runs until Ctrl-C. Things to try from another terminal:
   look at it:     $build/bailiwick status --config $state/bailiwick.yaml
   add a client:   $build/bailiwick client add --help
   ask its DNS:    dig @127.0.0.1 -p $dns _acme-challenge.any.name.demo.test TXT
-Its directory is https://localhost:$https/acme/directory, its log $state/bailiwick.log.
+Its directory is https://127.0.0.1:$https/acme/directory, its log $state/bailiwick.log.
 END
 trap 'stop_server; echo; echo "stopped"; exit 0' INT
 if wait "$server"; then

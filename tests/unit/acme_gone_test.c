@@ -1,4 +1,5 @@
-/* Authorizations proved by a client that left the configuration while the daemon was off. */
+/* Authorizations proved by a client that left the configuration while the daemon was off, or is removed in mid-validation. */
+#include "acme-server/validate.h"
 #include "tests/unit/acme_support.h"
 
 static const char *const NAMES[] = {"a.svc.test"};
@@ -45,10 +46,41 @@ static void test_a_namesake_inherits_no_authorization(void **state)
     fx_free(f);
 }
 
+/* Removed between the look at its value and the decision: what came too late must not prove anything. */
+static void test_a_removed_publisher_proves_nothing(void **state)
+{
+    struct fx *f = fx_new("acme: {authorization_reuse: 24h}\n");
+    struct reply order = {0};
+    struct reply authz = {0};
+    struct val_target target = {.ident = {.base = "a.svc.test"}};
+    struct val_result result = {.is_valid = true, .is_published = true, .by = {.client = "ghost"}};
+    (void)state;
+
+    fx_register(f, &f->key, f->kid);
+    fx_order(f, NAMES, 1, &order);
+    fx_authz(f, &order, 0, &authz);
+    digest_of(f, &authz, target.digest);
+    const char *url = challenge_member(&authz, "url");
+    memcpy(target.challenge_id, url + strlen(url) - OBJECT_ID_LEN, OBJECT_ID_LEN);
+    url = json_string_value(json_array_get(json_object_get(order.json, "authorizations"), 0));
+    memcpy(target.authz_id, url + strlen(url) - OBJECT_ID_LEN, OBJECT_ID_LEN);
+    assert_int_equal(validate_decide(f->acme, &target, &result).code, ERR_BUSY);
+    fx_authz(f, &order, 0, &authz);
+    assert_string_equal(member(&authz, "status"), "pending");
+    memcpy(result.by.client, "both", 5);
+    must(validate_decide(f->acme, &target, &result));
+    fx_authz(f, &order, 0, &authz);
+    assert_string_equal(member(&authz, "status"), "valid");
+    reply_clear(&order);
+    reply_clear(&authz);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_namesake_inherits_no_authorization),
+        cmocka_unit_test(test_a_removed_publisher_proves_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
