@@ -17,8 +17,8 @@
 #define ORDERS_PER_PAGE_MAX 1000u
 #define CURSOR "cursor="
 
-/* The dot-atom characters of RFC 5322 §3.2.3, less "%", which could hide others in a URL, "?" and "&", which start header
- * fields there, and "`": all that is left prints safely in JSON. */
+/* The dot-atom characters of RFC 5322 §3.2.3, less "%", which could hide others in a URL, "?" and
+ * "&", which start header fields there, and "`": all that is left prints safely in JSON. */
 static bool is_local_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -116,7 +116,7 @@ static struct err account_reply(struct acme_req *r, const struct account_row *ro
     return acme_req_reply(r, status);
 }
 
-/* --- newAccount ------------------------------------------------------------------------------------------------------ */
+/* --- newAccount ------------------------------------------------------------------------------- */
 
 struct account_tx {
     const char *thumbprint;
@@ -208,7 +208,7 @@ struct err acme_new_account(struct acme_req *r)
     return account_reply(r, &tx.row, tx.is_new ? 201 : 200);
 }
 
-/* --- update and deactivation ----------------------------------------------------------------------------------------- */
+/* --- update and deactivation ------------------------------------------------------------------ */
 
 struct update_tx {
     struct acme *acme;
@@ -312,7 +312,7 @@ static struct err account_update(struct acme_req *r, struct update_tx *tx)
     return err_ok();
 }
 
-/* --- the list of orders ---------------------------------------------------------------------------------------------- */
+/* --- the list of orders ----------------------------------------------------------------------- */
 
 struct list_tx {
     const char *account_id;

@@ -1,7 +1,9 @@
-/* The keys of recently seen accounts: kid -> {key, state}, so that a request costs no SQL to verify.
+/* The keys of recently seen accounts: kid -> {key, state}, so that a request costs no SQL to
+ * verify.
  *
- * Fixed memory: `max` entries, the least recently used goes first. Entries are dropped by on-commit hooks; a reader that loaded an
- * account before such a hook ran must not put the old state back: it hands in the generation it saw. Thread: any; leaf lock. */
+ * Fixed memory: `max` entries, the least recently used goes first. Entries are dropped by on-commit
+ * hooks; a reader that loaded an account before such a hook ran must not put the old state back: it
+ * hands in the generation it saw. Thread: any; leaf lock. */
 #ifndef ACME_SERVER_ACCOUNT_CACHE_H
 #define ACME_SERVER_ACCOUNT_CACHE_H
 
@@ -17,7 +19,8 @@
 struct account_cache;
 MUST_USE struct err account_cache_new(size_t max, struct account_cache **out);
 void account_cache_free(struct account_cache *cache);
-/* true: *key (a reference for the caller) and *status. false: *generation to hand to account_cache_put(). */
+/* true: *key (a reference for the caller) and *status. false: *generation to hand to
+ * account_cache_put(). */
 bool account_cache_get(struct account_cache *cache, const char id[OBJECT_ID_LEN + 1],
                        struct jwk **key, enum account_st *status, uint64_t *generation);
 /* Takes its own reference of key. Nothing happens when an entry was dropped since `generation`. */

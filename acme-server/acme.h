@@ -1,7 +1,8 @@
 /* The ACME server (RFC 8555): what the daemon starts, routes and stops.
  *
- * Everything below /acme/ on HTTPS. Objects are in acme_store's tables; ids are 128-bit random. Slow validations run on a small pool and
- * survive a restart (their rows are jobs with a lease). Thread: handlers on HTTP threads. */
+ * Everything below /acme/ on HTTPS. Objects are in acme_store's tables; ids are 128-bit random.
+ * Validations that wait run on a small pool and are taken up again at a restart.
+ * Thread: handlers on HTTP threads. */
 #ifndef ACME_SERVER_ACME_H
 #define ACME_SERVER_ACME_H
 
@@ -35,7 +36,7 @@ struct acme_options {
     struct ca *ca;
     struct zone_db *zones;
     struct delegate *delegate;
-    uint16_t https_port; /* the bound one: for public_url's default authority */
+    uint16_t https_port; /* of the first listener: for public_url's default authority */
     const struct resolve_config *resolve;
 };
 MUST_USE struct err acme_new(const struct acme_options *options, struct acme **out);
@@ -45,7 +46,8 @@ void acme_free(struct acme *acme);
 /* Append our routes. ERR_LIMIT when they do not fit. */
 MUST_USE struct err acme_routes(struct acme *acme, struct http_route *routes, size_t cap,
                                 size_t *n);
-/* For http_options.on_error on paths below /acme/: problem document, Link index, and a fresh nonce. */
+/* For http_options.on_error on paths below /acme/: problem document, Link index, and a fresh
+ * nonce. */
 void acme_on_http_error(struct acme *acme, const struct http_req *req, int status,
                         const char *detail, struct http_resp *resp);
 /* Expire and delete; bounded work per call. */

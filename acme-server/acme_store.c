@@ -7,7 +7,8 @@
 #include "core/util/clock.h"
 #include "core/util/mem.h"
 
-/* due_unix: when maintenance must look at the row next: its expiry while it is unfinished, later its deletion. */
+/* due_unix: when maintenance must look at the row next: its expiry while it is unfinished, later
+ * its deletion. */
 static const char *const STEPS[] = {
     "CREATE TABLE acme_account ("
     " id TEXT PRIMARY KEY,"

@@ -1,8 +1,9 @@
 /* The ACME tables: accounts, orders, authorizations, challenges. All SQL of this library.
  *
- * Every function runs inside one store_read() or store_write() call and does nothing but SQL and arithmetic; functions that move a
- * state ask acme-server/state.h first and repeat the old state in SQL. Expiry counts from the clock, not from maintenance: what is
- * past its time reads as invalid or expired at once. Not checked here: who may see or change an object.
+ * Every function runs inside one store_read() or store_write() call and does nothing but SQL and
+ * arithmetic; functions that move a state ask acme-server/state.h first and repeat the old state in
+ * SQL. Expiry counts from the clock, not from maintenance: what is past its time reads as invalid
+ * or expired at once. Not checked here: who may see or change an object.
  * Thread: the connection's. Rows own their heap members; *_clear() accepts a zeroed row. */
 #ifndef ACME_SERVER_ACME_STORE_H
 #define ACME_SERVER_ACME_STORE_H
@@ -70,7 +71,7 @@ struct order_row {
 };
 void order_row_clear(struct order_row *row);
 
-/* --- reading; ERR_NOT_FOUND ------------------------------------------------------------------------------------------ */
+/* --- reading; ERR_NOT_FOUND ------------------------------------------------------------------- */
 MUST_USE struct err acme_db_account_load(struct db *db, const char *id, struct account_row *out);
 MUST_USE struct err acme_db_account_find(struct db *db, const char *thumbprint,
                                          struct account_row *out);
@@ -92,7 +93,8 @@ struct order_proof {
 MUST_USE struct err acme_db_order_proofs(struct db *db, const struct order_row *order,
                                          struct order_proof **out);
 
-/* The newest valid authorization of this account for exactly `ident`, decided after since_unix. ERR_NOT_FOUND. */
+/* The newest valid authorization of this account for exactly `ident`, decided after since_unix.
+ * ERR_NOT_FOUND. */
 struct authz_reusable {
     char id[OBJECT_ID_LEN + 1];
     bool is_published;
@@ -102,7 +104,8 @@ MUST_USE struct err acme_db_authz_reusable(struct db *db, const char *account_id
                                            const struct ident *ident, int64_t since_unix,
                                            struct authz_reusable *out);
 
-/* Ids of the account's orders that are not invalid, in id order, after `after` ("" = from the start); at most max. */
+/* Ids of the account's orders that are not invalid, in id order, after `after` ("" = from the
+ * start); at most max. */
 MUST_USE struct err acme_db_orders_list(struct db *db, const char *account_id, const char *after,
                                         size_t max, char (*ids)[OBJECT_ID_LEN + 1], size_t *n);
 
@@ -127,12 +130,14 @@ MUST_USE struct err acme_db_waiting(struct db *db,
 /* Run a conditional update that must hit exactly one row: ERR_BAD_STATE when it hits none. */
 MUST_USE struct err acme_db_run_one(struct db_stmt *q, const char *what);
 
-/* --- writing --------------------------------------------------------------------------------------------------------- */
-/* Insert row (its id and created_unix are given) unless the key has an account: then *row becomes that one and *is_new false. */
+/* --- writing ---------------------------------------------------------------------------------- */
+/* Insert row (its id and created_unix are given) unless the key has an account: then *row becomes
+ * that one and *is_new false. */
 MUST_USE struct err acme_db_account_insert(struct db *db, const char *thumbprint,
                                            struct account_row *row, bool *is_new);
 MUST_USE struct err acme_db_account_contact(struct db *db, const char *id, const char *contact);
-/* ERR_BAD_STATE when it is not valid. Its unfinished orders become invalid with error_json, its authorizations deactivated. */
+/* ERR_BAD_STATE when it is not valid. Its unfinished orders become invalid with error_json, its
+ * authorizations deactivated. */
 MUST_USE struct err acme_db_account_deactivate(struct db *db, struct delegate *delegate,
                                                const char *id, const char *error_json);
 
@@ -144,14 +149,16 @@ struct order_new_name {
     char token[ACME_TOKEN_LEN + 1];
     char digest[TXT_VALUE_LEN + 1];
 };
-/* Insert the order and what its names need; an authorization that can no longer be reused is replaced by the new one. order: id,
- * account, dates and profile are given; status, expiry and names[i].authz_id are set (names has names_n entries). New digests
- * are expected by delegate on commit. */
+/* Insert the order and what its names need; an authorization that can no longer be reused is
+ * replaced by the new one. order: id, account, dates and profile are given; status, expiry and
+ * names[i].authz_id are set (names has names_n entries). New digests are expected by delegate on
+ * commit. */
 MUST_USE struct err acme_db_order_insert(struct db *db, struct delegate *delegate,
                                          const struct order_new_name *names,
                                          struct order_row *order);
 
-/* The client answered the challenge and no value was there: pending -> processing. ERR_BAD_STATE. */
+/* The client answered the challenge and no value was there: pending -> processing.
+ * ERR_BAD_STATE. */
 MUST_USE struct err acme_db_challenge_start(struct db *db, const struct authz_row *authz);
 
 struct authz_decision {
@@ -165,7 +172,8 @@ struct authz_decision {
     const char *error_json; /* "" when valid */
     int64_t reuse_s;        /* a valid authorization lives at least this long */
 };
-/* Challenge, authorization, its orders and the delegate zone's values in one go. ERR_BAD_STATE: decided or ended already. */
+/* Challenge, authorization, its orders and the delegate zone's values in one go. ERR_BAD_STATE:
+ * decided or ended already. */
 MUST_USE struct err acme_db_authz_decide(struct db *db, struct delegate *delegate,
                                          const struct authz_decision *decision);
 /* ERR_BAD_STATE. Its pending and ready orders become invalid with error_json. */
@@ -174,14 +182,16 @@ MUST_USE struct err acme_db_authz_deactivate(struct db *db, struct delegate *del
 /* Policy changed: valid -> invalid, and the orders that build on it. Nothing to do is ERR_OK. */
 MUST_USE struct err acme_db_authz_withdraw(struct db *db, const char *authz_id,
                                            const char *error_json);
-/* The next client in order, "" after the last, that ever published for an authorization still stored. */
+/* The next client in order, "" after the last, that ever published for an authorization still
+ * stored. */
 MUST_USE struct err acme_db_client_next(struct db *db, const char *after,
                                         char client[CLIENT_NAME_MAX + 1]);
 /* The same for every valid authorization that this client published. */
 MUST_USE struct err acme_db_client_withdraw(struct db *db, const char *client,
                                             const char *error_json);
 
-/* ready -> valid. ERR_BAD_STATE when it is not ready any more. The certificate row is the caller's, in the same transaction. */
+/* ready -> valid. ERR_BAD_STATE when it is not ready any more. The certificate row is the caller's,
+ * in the same transaction. */
 MUST_USE struct err acme_db_order_issued(struct db *db, const char *id, const char *certificate_id,
                                          const uint8_t csr_hash[SHA256_LEN], int64_t not_after);
 /* pending or ready -> invalid. ERR_BAD_STATE. */

@@ -1,4 +1,5 @@
-/* Moves of accounts and authorizations, and new orders. Each asks the state table and repeats the old state in SQL. */
+/* Moves of accounts and authorizations, and new orders. Each asks the state table and repeats the
+ * old state in SQL. */
 #include "acme-server/acme_store.h"
 
 #include <string.h>
@@ -21,7 +22,7 @@ struct err acme_db_run_one(struct db_stmt *q, const char *what)
     return err_ok();
 }
 
-/* --- what delegate hears once the transaction is durable ------------------------------------------------------------- */
+/* --- what delegate hears once the transaction is durable -------------------------------------- */
 
 struct expectation {
     struct delegate *delegate;
@@ -62,7 +63,7 @@ static struct err forget_on_commit(struct db *db, struct delegate *delegate, con
     return on_commit(db, forget_hook, &x);
 }
 
-/* --- accounts -------------------------------------------------------------------------------------------------------- */
+/* --- accounts --------------------------------------------------------------------------------- */
 
 struct err acme_db_account_insert(struct db *db, const char *thumbprint, struct account_row *row,
                                   bool *is_new)
@@ -172,7 +173,7 @@ struct err acme_db_account_deactivate(struct db *db, struct delegate *delegate, 
     return account_end_orders(db, id, error_json);
 }
 
-/* --- new orders ------------------------------------------------------------------------------------------------------ */
+/* --- new orders ------------------------------------------------------------------------------- */
 
 static struct err authz_insert(struct db *db, struct delegate *delegate, const char *account_id,
                                const struct order_new_name *name, int64_t now)
@@ -285,7 +286,7 @@ struct err acme_db_order_insert(struct db *db, struct delegate *delegate,
     return order_row_insert(db, order, now);
 }
 
-/* --- challenges and authorizations ----------------------------------------------------------------------------------- */
+/* --- challenges and authorizations ------------------------------------------------------------ */
 
 struct err acme_db_challenge_start(struct db *db, const struct authz_row *authz)
 {
@@ -304,7 +305,8 @@ struct err acme_db_challenge_start(struct db *db, const struct authz_row *authz)
     return acme_db_run_one(q, "challenge");
 }
 
-/* A failure ends only what the client has asked for: a challenge whose start could not be stored stays pending. */
+/* A failure ends only what the client has asked for: a challenge whose start could not be stored
+ * stays pending. */
 static struct err challenge_decide(struct db *db, const struct authz_decision *d, int64_t now)
 {
     static const enum challenge_st OPEN[] = {CHALLENGE_PROCESSING, CHALLENGE_PENDING};

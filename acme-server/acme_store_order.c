@@ -72,7 +72,7 @@ struct err acme_db_client_next(struct db *db, const char *after, char client[CLI
     return db_finish(q);
 }
 
-/* --- maintenance ----------------------------------------------------------------------------------------------------- */
+/* --- maintenance ------------------------------------------------------------------------------ */
 
 struct due_row {
     char id[OBJECT_ID_LEN + 1];

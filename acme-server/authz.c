@@ -9,9 +9,10 @@
 #include "core/util/log.h"
 #include "core/util/mem.h"
 
-/* --- the objects ----------------------------------------------------------------------------------------------------- */
+/* --- the objects ------------------------------------------------------------------------------ */
 
-/* A challenge that nobody will decide any more, because its authorization ended, must not keep a client polling. */
+/* A challenge that nobody will decide any more, because its authorization ended, must not keep a
+ * client polling. */
 static enum challenge_st shown_status(const struct authz_row *authz)
 {
     enum challenge_st status = authz->dns01.status;
@@ -82,7 +83,7 @@ static struct err challenge_reply(struct acme_req *r, const struct authz_row *au
     return acme_req_reply(r, 200);
 }
 
-/* --- loading --------------------------------------------------------------------------------------------------------- */
+/* --- loading ---------------------------------------------------------------------------------- */
 
 struct authz_tx {
     struct acme *acme;
@@ -121,7 +122,7 @@ static struct err load(struct acme_req *r, struct authz_tx *tx)
     return err_ok();
 }
 
-/* --- authorizations -------------------------------------------------------------------------------------------------- */
+/* --- authorizations --------------------------------------------------------------------------- */
 
 static struct err deactivate_fn(struct db *db, void *arg)
 {
@@ -177,7 +178,7 @@ struct err acme_authz(struct acme_req *r)
     return authz_reply(r, &tx.row);
 }
 
-/* --- challenges ------------------------------------------------------------------------------------------------------ */
+/* --- challenges ------------------------------------------------------------------------------- */
 
 static struct err start_fn(struct db *db, void *arg)
 {
@@ -186,7 +187,8 @@ static struct err start_fn(struct db *db, void *arg)
     return acme_db_challenge_start(db, &tx->row);
 }
 
-/* The fast path: look now. *is_done: the challenge is decided, by us or by somebody who was faster. */
+/* The fast path: look now. *is_done: the challenge is decided, by us or by somebody who was
+ * faster. */
 static struct err try_now(struct acme *acme, const struct val_target *target, bool *is_done)
 {
     struct val_result result = {0};

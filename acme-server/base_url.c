@@ -52,7 +52,8 @@ static bool parse_address(const char *text, size_t len, struct authority *out)
     return true;
 }
 
-/* "host", "host:port", "[v6]" or "[v6]:port"; user names, percent escapes and anything else are refused. */
+/* "host", "host:port", "[v6]" or "[v6]:port"; user names, percent escapes and anything else are
+ * refused. */
 static bool parse_authority(const char *text, size_t len, struct authority *out)
 {
     struct authority a = {.port = HTTPS_PORT};

@@ -1,6 +1,8 @@
-/* Which "https://authority" our URLs carry (product.md): the request's Host where that is a name of ours, else public_url's.
+/* Which "https://authority" our URLs carry (product.md): the request's Host where that is a name of
+ * ours, else public_url's.
  *
- * Pure after base_urls_init(). Authorities are compared in lower case and without the default port. Thread: any. */
+ * Pure after base_urls_init(). Authorities are compared in lower case and without the default port.
+ * Thread: any. */
 #ifndef ACME_SERVER_BASE_URL_H
 #define ACME_SERVER_BASE_URL_H
 
@@ -19,7 +21,8 @@ struct base_urls {
     char authority[BASE_AUTHORITY_MAX + 1]; /* of public_url */
 };
 
-/* https_port: the bound one, for a configuration without public_url. ERR_CONFIG when public_url is not "https://authority". */
+/* https_port: the bound one, for a configuration without public_url. ERR_CONFIG when public_url is
+ * not "https://authority". */
 MUST_USE struct err base_urls_init(struct base_urls *urls, const struct config *cfg,
                                    uint16_t https_port);
 /* "https://authority" for a request with this Host header. */

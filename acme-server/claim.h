@@ -1,4 +1,5 @@
-/* One finalize at a time per order: whoever comes second waits until the first is done, then sees what it did. Thread: any. */
+/* One finalize at a time per order: whoever comes second waits until the first is done, then sees
+ * what it did. Thread: any. */
 #ifndef ACME_SERVER_CLAIM_H
 #define ACME_SERVER_CLAIM_H
 

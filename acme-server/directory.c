@@ -1,4 +1,5 @@
-/* The directory and nonces: the two resources that are read without a signature. RFC 8555 §7.1.1, §7.2. */
+/* The directory and nonces: the two resources that are read without a signature. RFC 8555 §7.1.1,
+ * §7.2. */
 #include <jansson.h>
 
 #include "acme-server/acme_impl.h"

@@ -86,7 +86,7 @@ static struct err take_csr(struct acme_req *r, struct csr_bytes *out)
     return sha256(out->der, out->len, out->hash);
 }
 
-/* --- an order that cannot end well ----------------------------------------------------------------------------------- */
+/* --- an order that cannot end well ------------------------------------------------------------ */
 
 static struct err fail_fn(struct db *db, void *arg)
 {
@@ -150,7 +150,7 @@ static struct err check_policy(struct acme_req *r, struct finalize *f)
     return err_ok();
 }
 
-/* --- signing --------------------------------------------------------------------------------------------------------- */
+/* --- signing ---------------------------------------------------------------------------------- */
 
 static struct err issued_fn(struct db *db, void *arg)
 {

@@ -18,7 +18,8 @@ MUST_USE struct err acme_certificate(struct acme_req *r);
 /* finalize.c, for an order that is the account's. */
 struct order_row;
 MUST_USE struct err acme_finalize(struct acme_req *r, const char *order_id);
-/* order.c: the order object as reply, the same wherever it is shown; Location and Retry-After included. */
+/* order.c: the order object as reply, the same wherever it is shown; Location and Retry-After
+ * included. */
 MUST_USE struct err acme_order_reply(struct acme_req *r, const struct order_row *order, int status);
 /* Load an order of this account; 404 and 403 otherwise. The caller clears *out. */
 MUST_USE struct err acme_order_of(struct acme_req *r, const char *id, struct order_row *out);

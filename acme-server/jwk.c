@@ -351,7 +351,7 @@ struct err jwk_from_json(const json_t *object, unsigned min_rsa_bits, struct jwk
 struct err jwk_parse(const char *json, size_t len, unsigned min_rsa_bits, struct jwk **out,
                      struct problem *prob)
 {
-    AUTO(jws_json_freep) json_t *object = NULL;
+    AUTO(json_decrefp) json_t *object = NULL;
 
     TRY(jws_json_parse("The account key (jwk)", json, len, &object, prob));
     return jwk_from_json(object, min_rsa_bits, out, prob);

@@ -1,7 +1,9 @@
-/* JSON Web Keys of ACME accounts: EC P-256/P-384/P-521, RSA 2048..4096, OKP Ed25519 (RFC 7517, 7518, 8037).
+/* JSON Web Keys of ACME accounts: EC P-256/P-384/P-521, RSA 2048..4096, OKP Ed25519 (RFC 7517,
+ * 7518, 8037).
  *
- * Checked: exact member lengths, point on curve, RSA modulus bits min_rsa_bits..4096, odd exponent >= 65537 and <= 2^32, no private members
- * ("d", "p", "k", ... are refused with a sentence), no duplicate JSON keys (the caller's jansson flags). Thread: any; a jwk is immutable. */
+ * Checked: exact member lengths, point on curve, RSA modulus bits min_rsa_bits..4096, odd exponent
+ * >= 65537 and <= 2^32, no private members ("d", "p", "k", ... are refused with a sentence), no
+ * duplicate JSON keys (the caller's jansson flags). Thread: any; a jwk is immutable. */
 #ifndef ACME_SERVER_JWK_H
 #define ACME_SERVER_JWK_H
 
@@ -29,7 +31,7 @@ const char *jwk_json(const struct jwk *key);
 const uint8_t *jwk_spki(const struct jwk *key, size_t *len);
 enum jwk_alg jwk_alg(const struct jwk *key);
 const char *jwk_alg_name(enum jwk_alg alg); /* "ES256" */
-/* Verify sig over data. ERR_OK; ERR_REJECTED (malformed? no: the caller says) is ERR_DENIED here: signature wrong or of wrong length. */
+/* Verify sig over data. ERR_DENIED: the signature is wrong or of wrong length. */
 MUST_USE struct err jwk_verify(const struct jwk *key, const void *data, size_t len,
                                const uint8_t *sig, size_t sig_len);
 

@@ -38,6 +38,5 @@ MUST_USE struct err jwk_verify_prepare(struct jwk *key);
 /* jws_json.c: parse a JSON object; `what` names it in details ("the request body"). */
 MUST_USE struct err jws_json_parse(const char *what, const char *text, size_t len, json_t **out,
                                    struct problem *prob);
-void jws_json_freep(json_t **object); /* for AUTO() */
 
 #endif

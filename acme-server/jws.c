@@ -145,7 +145,7 @@ static struct err take_header(const char *text, size_t len, unsigned min_rsa_bit
                               struct problem *prob)
 {
     AUTO(mem_freep) char *json = NULL;
-    AUTO(jws_json_freep) json_t *header = NULL;
+    AUTO(json_decrefp) json_t *header = NULL;
     size_t json_len = 0;
     const char *url = NULL;
     size_t url_len = 0;
@@ -222,7 +222,7 @@ struct err jws_parse(const uint8_t *body, size_t len, unsigned min_rsa_bits, str
                      struct problem *prob)
 {
     AUTO(jws_clear) struct jws jws = {0};
-    AUTO(jws_json_freep) json_t *object = NULL;
+    AUTO(json_decrefp) json_t *object = NULL;
 
     if (len == 0) {
         REJECT(prob, PROBLEM_MALFORMED, 0,

@@ -34,12 +34,6 @@ static bool is_too_deep(const char *text, size_t len)
     return false;
 }
 
-void jws_json_freep(json_t **object)
-{
-    json_decref(*object);
-    *object = NULL;
-}
-
 struct err jws_json_parse(const char *what, const char *text, size_t len, json_t **out,
                           struct problem *prob)
 {
@@ -52,7 +46,7 @@ struct err jws_json_parse(const char *what, const char *text, size_t len, json_t
         REJECT(prob, PROBLEM_MALFORMED, 0, "%s is nested deeper than %u levels.", what,
                JWS_DEPTH_MAX);
     }
-    AUTO(jws_json_freep) json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    AUTO(json_decrefp) json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
     if (value == NULL) {
         REJECT(prob, PROBLEM_MALFORMED, 0, "%s is not valid JSON: %s (line %d, column %d).", what,
                why.text, why.line, why.column);

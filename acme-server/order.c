@@ -10,7 +10,7 @@
 #include "core/util/log.h"
 #include "core/util/mem.h"
 
-/* --- the object ------------------------------------------------------------------------------------------------------ */
+/* --- the object ------------------------------------------------------------------------------- */
 
 static void put_time(struct buf *b, const char *member, int64_t unix_s)
 {
@@ -111,7 +111,7 @@ struct err acme_order(struct acme_req *r)
     return acme_order_reply(r, &order, 200);
 }
 
-/* --- newOrder -------------------------------------------------------------------------------------------------------- */
+/* --- newOrder --------------------------------------------------------------------------------- */
 
 static struct err take_date(struct acme_req *r, const char *member, int64_t *out)
 {
@@ -129,7 +129,8 @@ static struct err take_date(struct acme_req *r, const char *member, int64_t *out
     return err_ok();
 }
 
-/* The rules of ca_issue(), said now, so that nobody proves names for an order that cannot end well. */
+/* The rules of ca_issue(), said now, so that nobody proves names for an order that cannot end
+ * well. */
 static struct err check_dates(struct acme_req *r, const struct order_row *order, int64_t lifetime_s)
 {
     int64_t now = clock_unix_s();

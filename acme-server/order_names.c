@@ -112,7 +112,8 @@ static bool is_known(const struct order_new_name *names, size_t n, const struct 
     return false;
 }
 
-/* Where several were ordered subproblems say which ones, under their common type or malformed (RFC 8555 §6.7.1). */
+/* Where several were ordered subproblems say which ones, under their common type or malformed
+ * (RFC 8555 §6.7.1). */
 static struct err refuse(struct problem *prob, const struct collector *c, size_t listed_n)
 {
     if (listed_n == 1) {

@@ -1,6 +1,8 @@
-/* Problem documents (RFC 7807, RFC 8555 §6.7): what a client did wrong, in the protocol's own terms.
+/* Problem documents (RFC 7807, RFC 8555 §6.7): what a client did wrong, in the protocol's own
+ * terms.
  *
- * `detail` is a sentence that tells a person what to do; it never holds secrets, key material or another account's data.
+ * `detail` is a sentence that tells a person what to do; it never holds secrets, key material or
+ * another account's data.
  * Thread: the owner's. */
 #ifndef ACME_SERVER_PROBLEM_H
 #define ACME_SERVER_PROBLEM_H
@@ -53,15 +55,15 @@ struct problem {
     enum problem_type type;
     int status; /* HTTP */
     char detail[PROBLEM_DETAIL_MAX];
-    char header_link
-        [300]; /* "" or a whole Link header value (userActionRequired's terms-of-service) */
+    /* "" or a whole Link header value (userActionRequired's terms-of-service) */
+    char header_link[300];
     struct problem_sub *subs; /* owned; NULL when there are none */
     size_t subs_n;
 };
 
-/* Fill prob (status 0 = the type's usual status: badNonce 400, unauthorized 403, accountDoesNotExist 400, malformed 400,
- * orderNotReady 403, rateLimited 429, userActionRequired 403, badCSR 400, serverInternal 500, rejectedIdentifier 400 ...) and
- * return ERR_REJECTED. */
+/* Fill prob (status 0 = the type's usual status: badNonce 400, unauthorized 403,
+ * accountDoesNotExist 400, malformed 400, orderNotReady 403, rateLimited 429, userActionRequired
+ * 403, badCSR 400, serverInternal 500, rejectedIdentifier 400 ...) and return ERR_REJECTED. */
 struct err problem_set(struct problem *prob, enum problem_type type, int status, const char *fmt,
                        ...) PRINTF_LIKE(4, 5);
 MUST_USE struct err problem_add_sub(struct problem *prob, enum problem_type type,
@@ -71,7 +73,8 @@ void problem_clear(struct problem *prob);
 const char *problem_urn(enum problem_type type);
 /* The document as JSON text appended to out. */
 void problem_json(const struct problem *prob, struct buf *out);
-/* Status, application/problem+json and body into resp. Link "index" and Replay-Nonce are the caller's. */
+/* Status, application/problem+json and body into resp. Link "index" and Replay-Nonce are the
+ * caller's. */
 void problem_respond(const struct problem *prob, struct http_resp *resp);
 /* Builds its result in place, like FAIL(), so that analysers see that it is a failure. */
 #define REJECT(prob, type, status, ...)                                                            \

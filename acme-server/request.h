@@ -1,7 +1,9 @@
-/* One ACME POST: the JWS in, the account looked up, the nonce consumed, the handler run, problem or object out.
+/* One ACME POST: the JWS in, the account looked up, the nonce consumed, the handler run, problem or
+ * object out.
  *
- * struct acme_req owns what it parsed; handlers write the body into resp->body and call acme_req_reply(). Every reply carries
- * Replay-Nonce and Link "index". Thread: the HTTP thread of the request. RFC 8555 §6. */
+ * struct acme_req owns what it parsed; handlers write the body into resp->body and call
+ * acme_req_reply(). Every reply carries Replay-Nonce and Link "index". Thread: the HTTP thread of
+ * the request. RFC 8555 §6. */
 #ifndef ACME_SERVER_REQUEST_H
 #define ACME_SERVER_REQUEST_H
 
@@ -42,13 +44,16 @@ void acme_post(void *ctx, const struct http_req *http, struct http_resp *resp);
 MUST_USE struct err acme_req_object(struct acme_req *r);
 /* Insist on POST-as-GET (RFC 8555 §6.3). */
 MUST_USE struct err acme_req_as_get(struct acme_req *r);
-/* The id at the start of the path's tail; *rest is what follows its slash ("" when nothing does). 404 when it is not an id. */
+/* The id at the start of the path's tail; *rest is what follows its slash ("" when nothing does).
+ * 404 when it is not an id. */
 MUST_USE struct err acme_req_id(struct acme_req *r, const char *what, char id[OBJECT_ID_LEN + 1],
                                 const char **rest);
-/* 404 for an unknown object, 403 for another account's (product.md); nothing about the object is told. */
+/* 404 for an unknown object, 403 for another account's (product.md); nothing about the object is
+ * told. */
 MUST_USE struct err acme_req_missing(struct acme_req *r, const char *what);
 MUST_USE struct err acme_req_foreign(struct acme_req *r, const char *what);
-/* The body is in resp->body: set status and application/json. ERR_LIMIT when the body did not fit. */
+/* The body is in resp->body: set status and application/json. ERR_LIMIT when the body did not
+ * fit. */
 MUST_USE struct err acme_req_reply(struct acme_req *r, int status);
 /* A string member, or NULL when absent or null; malformed when it is anything else. */
 MUST_USE struct err acme_req_text(struct acme_req *r, const char *member, const char **out);

@@ -14,7 +14,8 @@ static const struct transition ACCOUNT_TABLE[] = {
     {ACCOUNT_VALID, ACCOUNT_EV_DEACTIVATE, ACCOUNT_DEACTIVATED},
 };
 
-/* "processing" is not here: finalize signs before it replies, so nobody ever sees an order in between. */
+/* "processing" is not here: finalize signs before it replies, so nobody ever sees an order in
+ * between. */
 static const struct transition ORDER_TABLE[] = {
     {ORDER_PENDING, ORDER_EV_AUTHORIZED, ORDER_READY},
     {ORDER_PENDING, ORDER_EV_FAILED, ORDER_INVALID},

@@ -1,7 +1,8 @@
 /* The state machines of RFC 8555 §7.1.6 as tables: account, order, authorization, challenge.
  *
- * Pure. Handlers ask the table what an event does to the state they read; the SQL that stores the move repeats the old state, so
- * that two racing events cannot both win. The numbers are stored: they are never changed, new ones are appended. */
+ * Pure. Handlers ask the table what an event does to the state they read; the SQL that stores the
+ * move repeats the old state, so that two racing events cannot both win. The numbers are stored:
+ * they are never changed, new ones are appended. */
 #ifndef ACME_SERVER_STATE_H
 #define ACME_SERVER_STATE_H
 

@@ -13,7 +13,8 @@
 #define BUCKETS 1024u
 #define NS_PER_S 1000000000
 
-/* Names of ours are ready apart from the others: a look into the snapshot must not stand behind a silent resolver. */
+/* Names of ours are ready apart from the others: a look into the snapshot must not stand behind a
+ * silent resolver. */
 enum job_list { LIST_NONE, LIST_READY, LIST_READY_REMOTE, LIST_DEADLINE, LIST_POLL, LISTS_N };
 
 struct job {
@@ -45,14 +46,15 @@ struct validator {
     size_t jobs_n;
 };
 
-/* --- deciding -------------------------------------------------------------------------------------------------------- */
+/* --- deciding --------------------------------------------------------------------------------- */
 
 struct decide {
     struct acme *acme;
     struct authz_decision decision;
 };
 
-/* The publisher was asked for in memory; an earlier transaction may have removed it since, and withdrawn what it had proved. */
+/* The publisher was asked for in memory; an earlier transaction may have removed it since, and
+ * withdrawn what it had proved. */
 static struct err decide_fn(struct db *db, void *arg)
 {
     const struct decide *d = arg;
@@ -110,7 +112,7 @@ struct err validate_decide(struct acme *acme, const struct val_target *target,
     return err_ok();
 }
 
-/* --- lists; the lock is held ----------------------------------------------------------------------------------------- */
+/* --- lists; the lock is held ------------------------------------------------------------------ */
 
 static void list_push(struct validator *v, enum job_list which, struct job *job)
 {
@@ -130,7 +132,8 @@ static void list_push(struct validator *v, enum job_list which, struct job *job)
 static void push_ready(struct validator *v, struct job *job)
 {
     list_push(v, job->is_local ? LIST_READY : LIST_READY_REMOTE, job);
-    /* All of them: a thread that leaves the others' names alone may be the one that a signal reaches. */
+    /* All of them: a thread that leaves the others' names alone may be the one that a signal
+     * reaches. */
     (void)pthread_cond_broadcast(&v->work);
 }
 
@@ -203,7 +206,8 @@ static void job_sleep(struct validator *v, struct job *job, bool is_retry)
     list_push(v, LIST_POLL, job);
 }
 
-/* Move what is due to the ready list; returns the milliseconds until the next one, -1 when nothing waits. */
+/* Move what is due to the ready list; returns the milliseconds until the next one, -1 when nothing
+ * waits. */
 static int64_t promote_due(struct validator *v)
 {
     static const enum job_list SLEEPING[] = {LIST_DEADLINE, LIST_POLL};
@@ -224,7 +228,7 @@ static int64_t promote_due(struct validator *v)
     return wait;
 }
 
-/* --- running --------------------------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 enum outcome { OUTCOME_DONE, OUTCOME_WAIT, OUTCOME_RETRY };
 
@@ -353,7 +357,7 @@ static void *any_main(void *arg)
     return NULL;
 }
 
-/* --- outside --------------------------------------------------------------------------------------------------------- */
+/* --- outside ---------------------------------------------------------------------------------- */
 
 struct err validator_new(struct acme *acme, struct validator **out)
 {

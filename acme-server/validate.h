@@ -1,8 +1,10 @@
-/* Validation: the checks themselves, and the pool that repeats them until a value arrives or the time is over.
+/* Validation: the checks themselves, and the pool that repeats them until a value arrives or the
+ * time is over.
  *
- * A job is a challenge in "processing". Its row in the store is the truth; the pool's memory is rebuilt at start. A job sleeps until
- * delegate says that its value arrived, until its next poll (names that others serve), or until its deadline, and is then run by one
- * thread. No lock and no transaction is held while a peer is asked. Thread: any. RFC 8555 §7.5.1, §8.4. */
+ * A job is a challenge in "processing". Its row in the store is the truth; the pool's memory is
+ * rebuilt at start. A job sleeps until delegate says that its value arrived, until its next poll
+ * (names that others serve), or until its deadline, and is then run by one thread. No lock and no
+ * transaction is held while a peer is asked. Thread: any. RFC 8555 §7.5.1, §8.4. */
 #ifndef ACME_SERVER_VALIDATE_H
 #define ACME_SERVER_VALIDATE_H
 
@@ -45,8 +47,8 @@ MUST_USE struct err val_dns01_local(struct acme *acme, const struct val_target *
 MUST_USE struct err val_dns01_remote(struct acme *acme, const struct val_target *target,
                                      int64_t deadline_ms, struct val_result *out);
 
-/* Store the decision. ERR_BAD_STATE: decided or ended already; ERR_BUSY: the publisher was removed meanwhile, look again.
- * Any thread but the store's writer. */
+/* Store the decision. ERR_BAD_STATE: decided or ended already; ERR_BUSY: the publisher was removed
+ * meanwhile, look again. Any thread but the store's writer. */
 MUST_USE struct err validate_decide(struct acme *acme, const struct val_target *target,
                                     const struct val_result *result);
 
@@ -55,13 +57,15 @@ MUST_USE struct err validator_new(struct acme *acme, struct validator **out);
 MUST_USE struct err validator_start(struct validator *v, unsigned threads);
 /* Stops and joins. NULL is fine. */
 void validator_free(struct validator *v);
-/* Watch the target for ACME_DNS01_WAIT_S from now; is_local ones sleep until their value arrives, others are looked at at once.
- * Adding one that is there is ERR_OK. ERR_LIMIT when VALIDATE_JOBS_MAX are waiting. */
+/* Watch the target for ACME_DNS01_WAIT_S from now; is_local ones sleep until their value arrives,
+ * others are looked at at once. Adding one that is there is ERR_OK. ERR_LIMIT when
+ * VALIDATE_JOBS_MAX are waiting. */
 MUST_USE struct err validator_add(struct validator *v, const struct val_target *target,
                                   bool is_local);
 /* For delegate_on_value(): ctx is the validator. On the writer thread. */
 void validator_on_value(void *ctx, const char digest[TXT_VALUE_LEN + 1]);
-/* Run everything that is due now in this thread: the body of a pool thread, and what tests call. Returns how many ran. */
+/* For tests, which start no pool: run everything that is due now in this thread. Returns how many
+ * ran. */
 size_t validator_run_due(struct validator *v);
 size_t validator_waiting(struct validator *v);
 

@@ -237,10 +237,10 @@ static size_t collect_binds(const struct config *cfg, const char *control, struc
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < cfg->listen_https_n && n < APP_BINDS_MAX - 1; i++) {
+    for (size_t i = 0; i < cfg->listen_https_n; i++) {
         binds[n++] = (struct http_bind){HTTP_ON_TLS, cfg->listen_https[i], NULL};
     }
-    for (size_t i = 0; i < cfg->listen_http_n && n < APP_BINDS_MAX - 1; i++) {
+    for (size_t i = 0; i < cfg->listen_http_n; i++) {
         binds[n++] = (struct http_bind){HTTP_ON_PLAIN, cfg->listen_http[i], NULL};
     }
     binds[n++] = (struct http_bind){.listener = HTTP_ON_CONTROL, .unix_path = control};
@@ -254,6 +254,10 @@ static struct err bind_http(struct app *app)
     char control[APP_PATH_MAX];
     size_t routes_n = 0;
 
+    if (app->cfg->listen_https_n + app->cfg->listen_http_n > ARRAY_N(binds) - 1) {
+        FAIL(ERR_CONFIG, "listen.https and listen.http have more than %zu addresses together",
+             ARRAY_N(binds) - 1);
+    }
     (void)snprintf(control, sizeof(control), "%s/control.sock", app->cfg->state_dir);
     TRY(acme_routes(app->acme, routes, ARRAY_N(routes), &routes_n));
     TRY(delegate_api_routes(app->delegate_api, routes, ARRAY_N(routes), &routes_n));
@@ -437,7 +441,8 @@ struct err app_init(const struct config *cfg)
     return e.code == ERR_OK ? e : err_restore(&why);
 }
 
-/* A client command may come before the first start: the keys are made whole, or not at all, by the CA alone. */
+/* A client command may come before the first start: the keys are made whole, or not at all, by the
+ * CA alone. */
 static struct err make_ca(const struct config *cfg)
 {
     struct ca *ca = NULL;

@@ -11,14 +11,16 @@
 #include "dns/delegate.h"
 #include "dns/zone.h"
 
-/* Run until SIGTERM or SIGINT. ERR_BUSY: another process holds the state directory or an address; ERR_CONFIG; ERR_IO. SIGHUP reads
- * the tls: files again. */
+/* Run until SIGTERM or SIGINT. ERR_BUSY: another process holds the state directory or an address;
+ * ERR_CONFIG; ERR_IO. SIGHUP reads the tls: files again. */
 MUST_USE struct err app_run(const struct config *cfg);
 
-/* Create state directory, database, CA and our own certificate without serving. Nothing is changed where they exist. */
+/* Create state directory, database, CA and our own certificate without serving. Nothing is changed
+ * where they exist. */
 MUST_USE struct err app_init(const struct config *cfg);
 
-/* The store of a daemon that does not run, under the state directory's lock: for `bailiwick client`. ERR_BUSY when it runs. */
+/* The store of a daemon that does not run, under the state directory's lock: for `bailiwick
+ * client`. ERR_BUSY when it runs. */
 struct app_offline {
     const struct config *cfg;
     int lock_fd;

@@ -1,6 +1,8 @@
-/* The command line's common part: exit codes, options, loading the configuration, and the subcommands.
+/* The command line's common part: exit codes, options, loading the configuration, and the
+ * subcommands.
  *
- * Each subcommand is one function in its own file; argv[0] is its name. Thread: main only, before any other. */
+ * Each subcommand is one function in its own file; argv[0] is its name. Thread: main only, before
+ * any other. */
 #ifndef BAILIWICK_CLI_H
 #define BAILIWICK_CLI_H
 
@@ -46,9 +48,10 @@ struct cli_args {
     size_t given_n;
 };
 
-/* Parse argv[1..]: "--name value", "--name=value", "--" ends options, options may follow positionals; there are no
- * short options but -h.
- * ERR_MALFORMED with a sentence, also unless the number of positionals is within min..max (--help given: not checked). */
+/* Parse argv[1..]: "--name value", "--name=value", "--" ends options, options may follow
+ * positionals; there are no short options but -h.
+ * ERR_MALFORMED with a sentence, also unless the number of positionals is within min..max (--help
+ * given: not checked). */
 MUST_USE struct err cli_parse(int argc, char **argv, const struct cli_option *options,
                               size_t options_n, size_t min, size_t max, struct cli_args *out);
 /* Parse, answer --help and usage faults. true: go on; false: leave with *code. */
@@ -59,9 +62,11 @@ const char *cli_value(const struct cli_args *args, const char *name);
 /* Every value of an option; returns how many, at most cap are stored. */
 size_t cli_values(const struct cli_args *args, const char *name, const char **out, size_t cap);
 
-/* Load the configuration; prints every problem to standard error. CLI_OK or CLI_CONFIG or CLI_FAILED. */
+/* Load the configuration; prints every problem to standard error. CLI_OK or CLI_CONFIG or
+ * CLI_FAILED. */
 int cli_load_config(const struct cli_args *args, struct config **out);
-/* Print this thread's failure to standard error; returns CLI_FAILED, or CLI_CONFIG for ERR_CONFIG. */
+/* Print this thread's failure to standard error; returns CLI_FAILED, or CLI_CONFIG for
+ * ERR_CONFIG. */
 int cli_fail(struct err e);
 /* Print text from a peer or the store: control bytes as '?'. */
 void cli_print_safe(FILE *out, const char *text);

@@ -17,7 +17,8 @@ static const char HELP[] =
     "  cname NAME    print the CNAME that a zone with 'serve: false' needs for NAME\n"
     "  release NAME  release NAME from the registration it is bound to\n\n"
     "A running daemon is asked over control.sock; without one the state directory is\n"
-    "changed directly. 'bailiwick client COMMAND --help' explains each.\n\n" CLI_EXIT_HELP;
+    "changed directly. 'bailiwick client COMMAND --help' explains each.\n\n"
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration.\n";
 
 static const struct {
     const char *name;
@@ -39,7 +40,10 @@ int cmd_client(int argc, char **argv)
             return COMMANDS[i].run(argc - 1, argv + 1);
         }
     }
-    (void)fprintf(stderr, "bailiwick client: %s\n\n%s",
-                  argc < 2 ? "a command is missing" : "unknown command", HELP);
+    if (argc < 2) {
+        (void)fprintf(stderr, "bailiwick client: a command is missing\n\n%s", HELP);
+    } else {
+        (void)fprintf(stderr, "bailiwick client: unknown command '%.40s'\n\n%s", name, HELP);
+    }
     return CLI_USAGE;
 }

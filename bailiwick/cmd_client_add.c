@@ -19,7 +19,7 @@
 
 static const char HELP[] =
     "Usage: bailiwick client add NAME --name PATTERN [--name PATTERN ...]\n"
-    "                            [--network CIDR ...] [--secret-file FILE]\n\n"
+    "                            [--network CIDR ...] [--secret-file FILE] [--quiet]\n\n"
     "Add a client and print its secret, once, with blocks to paste for lego and Traefik.\n"
     "Without --secret-file a secret of 44 letters and digits is made.\n\n"
     "Options:\n"
@@ -132,9 +132,9 @@ static json_t *text_array(const char *const *texts, size_t n)
 
 static struct err ask_daemon(struct job *job)
 {
-    AUTO(control_json_freep) json_t *reply = NULL;
-    AUTO(control_json_freep) json_t *status = NULL;
-    AUTO(control_json_freep)
+    AUTO(json_decrefp) json_t *reply = NULL;
+    AUTO(json_decrefp) json_t *status = NULL;
+    AUTO(json_decrefp)
     json_t *body = json_pack("{s:s, s:o, s:o, s:s*}", "name", job->name, "names",
                              text_array(job->names, job->names_n), "networks",
                              text_array(job->networks, job->networks_n), "secret", job->secret);

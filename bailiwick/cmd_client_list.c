@@ -19,14 +19,22 @@ static const char HELP[] =
     "  bailiwick client list\n\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration.\n";
 
+static void print_list(const char *items)
+{
+    for (const char *c = items; *c != '\0'; c++) {
+        const char one[2] = {*c, '\0'};
+        cli_print_safe(stdout, *c == ',' ? ", " : one);
+    }
+}
+
 static void print_client(const char *name, const char *source, const char *names,
                          const char *networks, const char *created)
 {
     (void)fputs(name, stdout);
     (void)fputs("\n  names     ", stdout);
-    cli_print_safe(stdout, names);
+    print_list(names);
     (void)fputs("\n  networks  ", stdout);
-    cli_print_safe(stdout, networks[0] == '\0' ? "anywhere" : networks);
+    print_list(networks[0] == '\0' ? "anywhere" : networks);
     (void)printf("\n  from      %s%s%s\n", source, created[0] == '\0' ? "" : ", ", created);
 }
 
@@ -48,7 +56,7 @@ static const char *text_of(const json_t *object, const char *key)
     return text == NULL ? "" : text;
 }
 
-/* ["a","b"] -> "a, b" */
+/* ["a","b"] -> "a,b", as access_list() has it. */
 static void join(const json_t *list, struct buf *out)
 {
     size_t i = 0;
@@ -56,7 +64,7 @@ static void join(const json_t *list, struct buf *out)
 
     json_array_foreach(list, i, text)
     {
-        buf_printf(out, "%s%s", i == 0 ? "" : ", ",
+        buf_printf(out, "%s%s", i == 0 ? "" : ",",
                    json_is_string(text) ? json_string_value(text) : "");
     }
 }
@@ -117,7 +125,7 @@ int cmd_client_list(int argc, char **argv)
 {
     struct cli_args args;
     AUTO(config_freep) struct config *cfg = NULL;
-    AUTO(control_json_freep) json_t *reply = NULL;
+    AUTO(json_decrefp) json_t *reply = NULL;
     int code = CLI_OK;
 
     if (!cli_begin(argc, argv, NULL, 0, 0, 0, HELP, &args, &code)) {

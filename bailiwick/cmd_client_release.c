@@ -32,7 +32,7 @@ int cmd_client_release(int argc, char **argv)
 {
     struct cli_args args;
     AUTO(config_freep) struct config *cfg = NULL;
-    AUTO(control_json_freep) json_t *reply = NULL;
+    AUTO(json_decrefp) json_t *reply = NULL;
     AUTO(buf_clear) struct buf path = BUF_INIT(512);
     char name[NAME_TEXT_MAX + 1];
     const char *why = "";

@@ -30,7 +30,7 @@ int cmd_client_remove(int argc, char **argv)
 {
     struct cli_args args;
     AUTO(config_freep) struct config *cfg = NULL;
-    AUTO(control_json_freep) json_t *reply = NULL;
+    AUTO(json_decrefp) json_t *reply = NULL;
     AUTO(buf_clear) struct buf path = BUF_INIT(256);
     int code = CLI_OK;
 

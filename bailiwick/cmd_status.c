@@ -99,7 +99,7 @@ int cmd_status(int argc, char **argv)
     static const struct cli_option options[] = {{"json", false}};
     struct cli_args args;
     AUTO(config_freep) struct config *cfg = NULL;
-    AUTO(control_json_freep) json_t *status = NULL;
+    AUTO(json_decrefp) json_t *status = NULL;
     int code = CLI_OK;
 
     if (!cli_begin(argc, argv, options, ARRAY_N(options), 0, 0, HELP, &args, &code)) {

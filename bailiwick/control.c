@@ -11,12 +11,6 @@
 
 #define CONTROL_PATH_MAX 512u
 
-void control_json_freep(json_t **value)
-{
-    json_decref(*value);
-    *value = NULL;
-}
-
 static void easy_cleanup(CURL **curl)
 {
     curl_easy_cleanup(*curl);
@@ -107,7 +101,7 @@ static struct err perform(CURL *curl, const char *socket_path)
 static struct err read_answer(CURL *curl, const struct buf *answer, json_t **reply)
 {
     long status = 0;
-    AUTO(control_json_freep) json_t *doc = NULL;
+    AUTO(json_decrefp) json_t *doc = NULL;
 
     if (curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK) {
         FAIL(ERR_INTERNAL, "control socket: no status");

@@ -121,7 +121,10 @@ static struct err get_configured(const struct config *cfg, struct http_tls *tls,
     AUTO(https_certificate_clear) struct http_tls pair = {NULL, NULL};
 
     TRY(read_pair(cfg->tls_cert, cfg->tls_key, &pair));
-    TRY(ca_pem_not_after(pair.cert_pem, not_after));
+    if (ca_pem_not_after(pair.cert_pem, not_after).code != ERR_OK) {
+        FAIL(ERR_CONFIG, "tls.cert: '%s' holds no PEM certificate: the leaf must come first",
+             cfg->tls_cert);
+    }
     replace(tls, &pair, changed);
     return err_ok();
 }
@@ -134,8 +137,8 @@ static struct err issue_and_keep(const struct wanted *w, struct ca *ca, struct s
 
     TRY(ca_issue_own(ca, store, w->names, w->names_n, w->ips, w->ips_n, &pair.cert_pem,
                      &pair.key_pem, not_after));
-    /* A crash between the two leaves a pair that does not belong together, which ca_own_is_usable() sees at the
-     * next start. */
+    /* A crash between the two leaves a pair that does not belong together, which ca_own_is_usable()
+     * sees at the next start. */
     struct err e = file_write_atomic(key_path, 0600, pair.key_pem, strlen(pair.key_pem));
     if (e.code == ERR_OK) {
         e = file_write_atomic(cert_path, 0644, pair.cert_pem, strlen(pair.cert_pem));

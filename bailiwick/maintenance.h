@@ -1,4 +1,5 @@
-/* The maintenance thread: expiry and clean-up every few seconds, renewal of our own HTTPS certificate.
+/* The maintenance thread: expiry and clean-up every few seconds, renewal of our own HTTPS
+ * certificate.
  *
  * Thread: start and stop from main; poke from any. */
 #ifndef BAILIWICK_MAINTENANCE_H

@@ -36,7 +36,8 @@ static struct err forbid_dumps(void)
     return err_ok();
 }
 
-/* The usual soft limit of 1,024 is less than the connections we accept: peers that hold idle ones would lock everybody else out. */
+/* The usual soft limit of 1,024 is less than the connections we accept: peers that hold idle ones
+ * would lock everybody else out. */
 static void raise_files(void)
 {
     struct rlimit files;
@@ -89,8 +90,9 @@ struct err privileges_raise(void)
     if (seteuid(0) != 0) {
         FAIL(ERR_INTERNAL, "cannot become root to bind sockets: %s", err_errno_text(errno));
     }
-    /* The control socket is made now, in a directory that is not root's: no link there may lead root astray, and the owner must
-     * be able to use it. It answers with the identity before, so asking with no identity is the way to check. */
+    /* The control socket is made now, in a directory that is not root's: no link there may lead
+     * root astray, and the owner must be able to use it. It answers with the identity before, so
+     * asking with no identity is the way to check. */
     (void)setfsuid(owner_uid);
     if (setfsuid((uid_t)-1) != (int)owner_uid) {
         FAIL(ERR_INTERNAL, "cannot keep the owner's file access while binding sockets");

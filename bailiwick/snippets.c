@@ -38,7 +38,8 @@ void snippets_quote(struct buf *out, const char *text)
     buf_putc(out, '\'');
 }
 
-/* The listener as a client sees it: a wildcard address becomes one of ours, of the same family where there is one. */
+/* The listener as a client sees it: a wildcard address becomes one of ours, of the same family
+ * where there is one. */
 static void reachable(const struct config *cfg, const struct ip_endpoint *list, size_t n,
                       char out[IP_TEXT_MAX + 10])
 {
@@ -170,7 +171,8 @@ static void put_acmedns_env(struct buf *out, const struct view *v)
     put_export_url(out, "ACME_DNS_STORAGE_BASE_URL", v, true, "/acme-dns/storage");
 }
 
-/* lego 5 wants options behind the command, older ones before it; --dns.disable-cp was renamed with it. */
+/* lego 5 wants options behind the command, older ones before it; --dns.disable-cp was renamed with
+ * it. */
 static void put_lego(struct buf *out, const struct view *v, const char *provider)
 {
     buf_printf(out,

@@ -1,6 +1,8 @@
-/* The ready blocks that `client add` prints: complete shell for lego and Traefik, to be run as printed.
+/* The ready blocks that `client add` prints: complete shell for lego and Traefik, to be run as
+ * printed.
  *
- * Each block begins with a line "# --- TITLE ---" and ends before the next such line or the end of the text. Pure: no I/O.
+ * Each block begins with a line "# --- TITLE ---" and ends before the next such line or the end of
+ * the text. Pure: no I/O.
  * Not checked: that the client can reach the addresses. */
 #ifndef BAILIWICK_SNIPPETS_H
 #define BAILIWICK_SNIPPETS_H

@@ -4,8 +4,9 @@
 
 #include "core/util/err.h"
 
-/* Make `path` (parents must exist) and its keys/ folder where missing, and take the lock <path>/lock.
- * *lock_fd: keep it open; closing it gives the lock back. ERR_BUSY: another process holds it; ERR_IO. */
+/* Make `path` (parents must exist) and its keys/ folder where missing, and take the lock
+ * <path>/lock. *lock_fd: keep it open; closing it gives the lock back. ERR_BUSY: another process
+ * holds it; ERR_IO. */
 MUST_USE struct err state_dir_open(const char *path, int *lock_fd);
 
 #endif

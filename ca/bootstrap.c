@@ -28,12 +28,6 @@
 static const char *const KEYS_FILES[] = {"root.key", "intermediate.key", ROOT_PEM,
                                          INTERMEDIATE_PEM};
 
-static void signer_closep(struct signer **signer)
-{
-    signer_close(*signer);
-    *signer = NULL;
-}
-
 static struct err issuer_key(struct signer *signer, enum signer_issuer issuer, EVP_PKEY **out)
 {
     const uint8_t *spki = NULL;
@@ -132,7 +126,7 @@ static struct err fill_directory(const char *path, enum config_key_alg alg, cons
     AUTO(x509_freep) X509 *root = NULL;
 
     TRY(keyfile_dir_open(path, &dir));
-    TRY(signer_open(path, alg, 1, &signer));
+    TRY(signer_open(path, alg, true, &signer));
     TRY(cert_verifier(signer, SIGNER_ROOT, &verifier));
     TRY(make_root(dir, signer, verifier, prefix, &root));
     TRY(make_intermediate(dir, signer, verifier, root, prefix));
@@ -181,15 +175,6 @@ struct err bootstrap_create(const char *state_dir, const char *keys_dir, enum co
     return keyfile_sync(state);
 }
 
-static int no_passphrase(char *buf, int size, int for_writing, void *arg)
-{
-    (void)buf;
-    (void)size;
-    (void)for_writing;
-    (void)arg;
-    return -1;
-}
-
 static struct err load_certificate(int dir, const char *name, X509 **out)
 {
     AUTO(secret_clear) struct secret text = {0};
@@ -201,7 +186,7 @@ static struct err load_certificate(int dir, const char *name, X509 **out)
     TRY(e);
     AUTO(bio_freep) BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
     TRY_PTR(bio);
-    AUTO(x509_freep) X509 *x = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+    AUTO(x509_freep) X509 *x = PEM_read_bio_X509(bio, NULL, ossl_no_passphrase, NULL);
     if (x == NULL) {
         err_ignore(err_set_ossl(__FILE__, __LINE__, name));
         FAIL(ERR_CONFIG, "%s is not a PEM certificate: restore it from a backup", name);
@@ -280,7 +265,7 @@ struct err bootstrap_load(const char *keys_dir, enum config_key_alg alg, struct 
     AUTO(evp_pkey_freep) EVP_PKEY *intermediate_key = NULL;
 
     TRY(keyfile_dir_open(keys_dir, &dir));
-    TRY(signer_open(keys_dir, alg, 0, &ca->signer));
+    TRY(signer_open(keys_dir, alg, false, &ca->signer));
     TRY(issuer_key(ca->signer, SIGNER_ROOT, &root_key));
     TRY(issuer_key(ca->signer, SIGNER_INTERMEDIATE, &intermediate_key));
     TRY(load_certificate(dir, ROOT_PEM, &ca->root));

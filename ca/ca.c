@@ -13,8 +13,8 @@ static void ca_closep(struct ca **ca)
     *ca = NULL;
 }
 
-/* Absent, or there but empty (a fresh volume): only then can it be removed. Whatever else stands in the way is told by
- * loading it. */
+/* Absent, or there but empty (a fresh volume): only then can it be removed. Whatever else stands in
+ * the way is told by loading it. */
 static bool is_new(const char *keys_dir)
 {
     return rmdir(keys_dir) == 0 || errno == ENOENT;

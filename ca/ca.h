@@ -1,7 +1,8 @@
 /* The certificate authority: root and issuing intermediate, CSR vetting, leaf issuing.
  *
- * First start makes both keys (0600 in <state_dir>/keys/) and certificates; later starts load and check them. Leaves are signed by the
- * intermediate only, through ca/signer.h. Names in a CSR are compared with the identifiers the caller vetted: policy is not checked here.
+ * First start makes both keys (0600 in <state_dir>/keys/) and certificates; later starts load and
+ * check them. Leaves are signed by the intermediate only, through ca/signer.h. Names in a CSR are
+ * compared with the identifiers the caller vetted: policy is not checked here.
  * Thread: any after ca_open(). RFC 5280; RFC 2986 (CSR). */
 #ifndef CA_CA_H
 #define CA_CA_H
@@ -29,12 +30,14 @@ struct ca_profile {
     const char *description;
     int64_t lifetime_s;
 };
-/* Built in: default (90 days), month (30), short (6). NULL when unknown; name NULL or "" gives default. */
+/* Built in: default (90 days), month (30), short (6). NULL when unknown; name NULL or "" gives
+ * default. */
 const struct ca_profile *ca_profile_find(const char *name);
 
 struct ca;
-/* Opens or creates the CA. ERR_CONFIG/ERR_CRYPTO with a sentence when a key file is unreadable, has loose permissions, or does not match
- * its certificate. Creation is atomic: a crash in the middle leaves either nothing or everything. */
+/* Opens or creates the CA. ERR_CONFIG/ERR_CRYPTO with a sentence when a key file is unreadable, has
+ * loose permissions, or does not match its certificate. Creation is atomic: a crash in the middle
+ * leaves either nothing or everything. */
 MUST_USE struct err ca_open(const char *state_dir, enum config_key_alg alg,
                             const char *common_name_prefix, struct ca **out);
 void ca_close(struct ca *ca);
@@ -50,10 +53,12 @@ struct ca_refusal {
     char detail[300]; /* a sentence */
 };
 struct ca_csr; /* a vetted CSR: its public key */
-/* Parse and vet a DER CSR: exact DER without trailing bytes, self-signature, key type (EC P-256, P-384, P-521; RSA min_rsa_bits..4096 with odd
- * public exponent >= 65537; Ed25519), weak RSA keys (small factors, ROCA, close primes), no CA:TRUE, no non-dns SAN, common
- * names and SANs together equal to idents (RFC 8555 §7.4; any order, case folded, repetition allowed). account_spki: DER
- * SubjectPublicKeyInfo of the account key, which must differ (RFC 8555 §11.1). ERR_REJECTED fills refusal. */
+/* Parse and vet a DER CSR: exact DER without trailing bytes, self-signature, key type (EC P-256,
+ * P-384, P-521; RSA min_rsa_bits..4096 with odd public exponent >= 65537; Ed25519), weak RSA keys
+ * (small factors, ROCA, close primes), no CA:TRUE, no non-dns SAN, common names and SANs together
+ * equal to idents (RFC 8555 §7.4; any order, case folded, repetition allowed). account_spki: DER
+ * SubjectPublicKeyInfo of the account key, which must differ (RFC 8555 §11.1). ERR_REJECTED fills
+ * refusal. */
 MUST_USE struct err ca_csr_vet(const uint8_t *der, size_t der_len, const struct ident *idents,
                                size_t idents_n, unsigned min_rsa_bits, const uint8_t *account_spki,
                                size_t account_spki_len, struct ca_csr **out,
@@ -75,30 +80,36 @@ struct ca_leaf_request {
     size_t idents_n;
     const struct ip_addr *ips; /* iPAddress SANs: our own HTTPS certificate only */
     size_t ips_n;
-    int64_t
-        not_before; /* 0 = a minute back; else honoured when within [now - 1 h, now + lifetime) */
-    int64_t
-        not_after; /* 0 = notBefore + lifetime - 1 s; else honoured when after notBefore and not past that; never past the issuer's */
+    /* 0 = a minute back; else honoured when within [now - 1 h, now + lifetime). */
+    int64_t not_before;
+    /* 0 = notBefore + lifetime - 1 s; else honoured when after notBefore and not past that; never
+     * past the issuer's. */
+    int64_t not_after;
 };
-/* Sign a leaf for the CSR's key. Nothing is stored: the caller stores the row (ca_leaf_store) before it shows the certificate.
+/* Sign a leaf for the CSR's key. Nothing is stored: the caller stores the row (ca_leaf_store)
+ * before it shows the certificate.
  * ERR_REJECTED (refusal) for dates the profile does not allow. */
 MUST_USE struct err ca_issue(struct ca *ca, const struct ca_csr *csr,
                              const struct ca_leaf_request *request, struct ca_leaf *out,
                              struct ca_refusal *refusal);
-/* Write the certificate row; in the caller's write transaction. order_id/account_id may be "" for our own. */
+/* Write the certificate row; in the caller's write transaction. order_id/account_id may be "" for
+ * our own. */
 MUST_USE struct err ca_leaf_store(struct db *db, const struct ca_leaf *leaf,
                                   const char *certificate_id, const char *account_id,
                                   const char *order_id, const char *profile);
-/* The certificate `certificate_id`: its chain and owner. ERR_NOT_FOUND. *chain_pem owned by the caller; account_id: OBJECT_ID_LEN + 1. */
+/* The certificate `certificate_id`: its chain and owner. ERR_NOT_FOUND. *chain_pem owned by the
+ * caller; account_id: OBJECT_ID_LEN + 1. */
 MUST_USE struct err ca_chain_load(struct db *db, const char *certificate_id, char **chain_pem,
                                   char *account_id);
-/* A fresh P-256 key and certificate for the daemon's own HTTPS: names (dns) and ips, profile default, SAN only. PEM texts owned by
- * the caller; key_pem is wiped by the caller. Stores the certificate row itself before it returns. */
+/* A fresh P-256 key and certificate for the daemon's own HTTPS: names (dns) and ips, profile
+ * default, SAN only. PEM texts owned by the caller; key_pem is wiped by the caller. Stores the
+ * certificate row itself before it returns. */
 MUST_USE struct err ca_issue_own(struct ca *ca, struct store *store, const struct ident *idents,
                                  size_t idents_n, const struct ip_addr *ips, size_t ips_n,
                                  char **cert_pem, char **key_pem, int64_t *not_after);
-/* Is the pair (PEM, leaf first) one of ours that can go on serving: issued by the current intermediate, a third of its life left, key and
- * certificate belong together, every name and address in it? *not_after is set when true. */
+/* Is the pair (PEM, leaf first) one of ours that can go on serving: issued by the current
+ * intermediate, a third of its life left, key and certificate belong together, every name and
+ * address in it? *not_after is set when true. */
 struct ca_own_pair {
     const char *cert_pem;
     const char *key_pem;

@@ -1,4 +1,5 @@
-/* Rows of issued certificates. The issuer's PEM is kept once; a chain is joined when it is asked for. */
+/* Rows of issued certificates. The issuer's PEM is kept once; a chain is joined when it is asked
+ * for. */
 #include "ca/ca.h"
 
 #include <string.h>

@@ -49,7 +49,8 @@ struct err cert_key_id(const uint8_t *spki, size_t len, uint8_t out[CERT_KEY_ID_
     return err_ok();
 }
 
-/* The bytes go in as they are: X509_set_pubkey() encodes and decodes the key again, which costs ten signatures. */
+/* The bytes go in as they are: X509_set_pubkey() encodes and decodes the key again, which costs ten
+ * signatures. */
 static struct err set_key(X509 *x, const uint8_t *spki, size_t len)
 {
     struct der_item algorithm;
@@ -249,7 +250,8 @@ struct err cert_verifier(struct signer *signer, enum signer_issuer issuer, EVP_M
     return err_ok();
 }
 
-/* What leaves is what a stranger would accept: taken apart from the final bytes and verified with the public key. */
+/* What leaves is what a stranger would accept: taken apart from the final bytes and verified with
+ * the public key. */
 static struct err self_check(const struct buf *der, const EVP_MD_CTX *verifier)
 {
     struct der_item whole;

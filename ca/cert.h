@@ -1,4 +1,5 @@
-/* Certificates of all three levels: what goes in (struct cert_spec), signed through ca/signer.h, checked before use.
+/* Certificates of all three levels: what goes in (struct cert_spec), signed through ca/signer.h,
+ * checked before use.
  *
  * Private to the ca library. Policy is not checked here. Any thread. RFC 5280 §4. */
 #ifndef CA_CERT_H
@@ -33,15 +34,17 @@ struct cert_spec {
     const uint8_t *issuer_key_id; /* CERT_KEY_ID_LEN; NULL: self-signed, the subject's */
 };
 
-/* 128 bits: 120 and more of them random, positive, first octet not zero, so always 16 octets (RFC 5280 §4.1.2.2). */
+/* 128 bits: 120 and more of them random, positive, first octet not zero, so always 16 octets
+ * (RFC 5280 §4.1.2.2). */
 MUST_USE struct err cert_serial(uint8_t out[CERT_SERIAL_LEN]);
 /* First 160 bits of SHA-256 of the public key's BIT STRING (RFC 7093 §2, method 1). */
 MUST_USE struct err cert_key_id(const uint8_t *spki, size_t len, uint8_t out[CERT_KEY_ID_LEN]);
-/* What cert_make() checks an issuer's signatures with: initialised once, then only copied. *out: EVP_MD_CTX_free. */
+/* What cert_make() checks an issuer's signatures with: initialised once, then only copied. *out:
+ * EVP_MD_CTX_free. */
 MUST_USE struct err cert_verifier(struct signer *signer, enum signer_issuer issuer,
                                   EVP_MD_CTX **out);
-/* Build, sign, and verify from the final bytes: a wrong signature (a fault, a bug) never leaves. *der owned by the
- * caller. */
+/* Build, sign, and verify from the final bytes: a wrong signature (a fault, a bug) never leaves.
+ * *der owned by the caller. */
 MUST_USE struct err cert_make(const struct cert_spec *spec, struct signer *signer,
                               enum signer_issuer issuer, const EVP_MD_CTX *verifier, uint8_t **der,
                               size_t *der_len);

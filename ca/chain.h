@@ -1,5 +1,5 @@
-/* What a client downloads: leaf, then intermediate; the root is for it to trust, not to receive (RFC 8555 §9.1).
- * Private to the ca library. Pure. */
+/* What a client downloads: leaf, then intermediate; the root is for it to trust, not to receive
+ * (RFC 8555 §9.1). Private to the ca library. Pure. */
 #ifndef CA_CHAIN_H
 #define CA_CHAIN_H
 

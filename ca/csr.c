@@ -62,7 +62,8 @@ static void show(const unsigned char *text, size_t len, char out[SHOWN_NAME_MAX 
     out[n] = '\0';
 }
 
-/* RFC 2986 §4.1: SEQUENCE { version, subject, subjectPKInfo, [0] attributes }; some clients leave empty attributes out. */
+/* RFC 2986 §4.1: SEQUENCE { version, subject, subjectPKInfo, [0] attributes }; some clients leave
+ * empty attributes out. */
 static bool split_info(struct parts *out)
 {
     struct der_item version;
@@ -236,8 +237,8 @@ static struct err bad_attributes(struct ca_refusal *refusal)
                      "request again with an up-to-date tool.");
 }
 
-/* Attribute ::= SEQUENCE { type, SET OF value }; an extension request has one value (RFC 2985 §5.4.2). *value stays
- * untouched for other attributes. */
+/* Attribute ::= SEQUENCE { type, SET OF value }; an extension request has one value
+ * (RFC 2985 §5.4.2). *value stays untouched for other attributes. */
 static bool read_attribute(const struct der_item *attribute, struct der_item *value)
 {
     struct der_item type;

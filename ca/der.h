@@ -1,7 +1,7 @@
 /* A strict DER reader: definite minimal lengths, low tag numbers, nothing behind the end.
  *
- * It looks at untrusted bytes before OpenSSL does, so that OpenSSL never decodes a shape or a key type that is refused
- * anyway. Pure; any thread; borrowed pointers into the input. X.690 §10. */
+ * It looks at untrusted bytes before OpenSSL does, so that OpenSSL never decodes a shape or a key
+ * type that is refused anyway. Pure; any thread; borrowed pointers into the input. X.690 §10. */
 #ifndef CA_DER_H
 #define CA_DER_H
 
@@ -25,13 +25,15 @@ struct der_item {
     size_t whole_len;
 };
 
-/* The next item; false at the end and for anything that is not DER (the reader then stays failed). */
+/* The next item; false at the end and for anything that is not DER (the reader then stays
+ * failed). */
 bool der_next(struct rd *r, struct der_item *out);
 /* The next item if it carries `tag`. */
 bool der_expect(struct rd *r, uint8_t tag, struct der_item *out);
 /* A reader over an item's contents. */
 struct rd der_enter(const struct der_item *item);
-/* Exactly one item and no byte more, DER all the way down (contents of primitive strings are not looked into). */
+/* Exactly one item and no byte more, DER all the way down (contents of primitive strings are not
+ * looked into). */
 bool der_is_strict(const uint8_t *der, size_t len);
 /* Append tag, length and body (below 16 MiB). */
 void der_put(struct buf *out, uint8_t tag, const void *body, size_t len);

@@ -51,7 +51,8 @@ static bool is_oid(const struct der_item *item, const uint8_t *oid, size_t len)
     return item->len == len && memcmp(item->body, oid, len) == 0;
 }
 
-/* RFC 5480 §2.1.1: a named curve, never explicit parameters (decoding those has been a way to hang or crash verifiers). */
+/* RFC 5480 §2.1.1: a named curve, never explicit parameters (decoding those has been a way to hang
+ * or crash verifiers). */
 static struct err vet_ec(const struct der_item *params, struct key_shape *key,
                          struct ca_refusal *refusal)
 {
@@ -230,7 +231,8 @@ static struct err not_valid(struct ca_refusal *refusal)
                      "up-to-date tool.");
 }
 
-/* Keys without a point, one per curve, only ever copied: OpenSSL 3.0's general decoder takes 20 times as long. */
+/* Keys without a point, one per curve, only ever copied: OpenSSL 3.0's general decoder takes 20
+ * times as long. */
 static EVP_PKEY *curve_keys[ARRAY_N(CURVES)];
 static pthread_once_t curve_keys_once = PTHREAD_ONCE_INIT;
 
@@ -277,7 +279,8 @@ struct err key_public_check(const struct key_shape *shape, EVP_PKEY *pkey,
     int ok = 0;
 
     TRY_PTR(ctx);
-    /* On curves of cofactor 1, all of ours, every point but infinity has the full order: the long check finds no more. */
+    /* On curves of cofactor 1, all of ours, every point but infinity has the full order: the long
+     * check finds no more. */
     if (shape->kind == KEY_EC) {
         ok = EVP_PKEY_public_check_quick(ctx);
     } else {

@@ -1,7 +1,7 @@
 /* Which public keys get a certificate: type, size, curve, and the known kinds of weak RSA keys.
  *
- * Private to the ca library. Works on the DER SubjectPublicKeyInfo, before OpenSSL decodes it. Pure; any thread.
- * RFC 5280 §4.1.2.7; RFC 5480; RFC 8410; RFC 8017. */
+ * Private to the ca library. Works on the DER SubjectPublicKeyInfo, before OpenSSL decodes it.
+ * Pure; any thread. RFC 5280 §4.1.2.7; RFC 5480; RFC 8410; RFC 8017. */
 #ifndef CA_KEY_H
 #define CA_KEY_H
 
@@ -34,10 +34,12 @@ MUST_USE struct err ca_refuse(struct ca_refusal *refusal, bool is_bad_key, const
 /* Type, size, curve, exponent, weak moduli. ERR_REJECTED fills refusal. */
 MUST_USE struct err key_vet(const uint8_t *spki, size_t len, unsigned min_rsa_bits,
                             struct key_shape *out, struct ca_refusal *refusal);
-/* The key itself. ERR_REJECTED when its type's own checks (point on the curve, modulus composite) fail. */
+/* The key itself. ERR_REJECTED when its type's own checks (point on the curve, modulus composite)
+ * fail. */
 MUST_USE struct err key_decode(const struct key_shape *shape, EVP_PKEY **out,
                                struct ca_refusal *refusal);
-/* OpenSSL's check of a decoded key; expensive for RSA, so it comes after the signature. ERR_REJECTED. */
+/* OpenSSL's check of a decoded key; expensive for RSA, so it comes after the signature.
+ * ERR_REJECTED. */
 MUST_USE struct err key_public_check(const struct key_shape *shape, EVP_PKEY *pkey,
                                      struct ca_refusal *refusal);
 

@@ -16,8 +16,8 @@ void keyfile_dir_closep(int *fd); /* for AUTO(); -1 is fine */
 /* Make `name` (must not exist) with mode 0600 for a secret, else 0644, and sync it. */
 MUST_USE struct err keyfile_write(int dir, const char *name, const void *data, size_t len,
                                   bool is_secret);
-/* The whole file. A secret must be a regular file of ours that nobody else can read: ERR_CONFIG with what to do;
- * ERR_NOT_FOUND. out: caller clears. */
+/* The whole file. A secret must be a regular file of ours that nobody else can read: ERR_CONFIG
+ * with what to do; ERR_NOT_FOUND. out: caller clears. */
 MUST_USE struct err keyfile_read(int dir, const char *name, bool is_secret, struct secret *out);
 MUST_USE struct err keyfile_sync(int fd);
 

@@ -1,4 +1,4 @@
-/* Cleanup functions for OpenSSL objects, for AUTO(). Private to the ca library. */
+/* Cleanup functions for OpenSSL objects, for AUTO(), and what else its callers share. Private to the ca library. */
 #ifndef CA_OSSL_H
 #define CA_OSSL_H
 
@@ -30,6 +30,16 @@ OSSL_FREEP(AUTHORITY_KEYID, authority_keyid_freep, AUTHORITY_KEYID_free)
 OSSL_FREEP(EXTENDED_KEY_USAGE, extended_key_usage_freep, EXTENDED_KEY_USAGE_free)
 OSSL_FREEP(ASN1_BIT_STRING, asn1_bit_string_freep, ASN1_BIT_STRING_free)
 OSSL_FREEP(ASN1_OCTET_STRING, asn1_octet_string_freep, ASN1_OCTET_STRING_free)
+
+/* For PEM_read_bio_*(): OpenSSL would otherwise ask for a passphrase on the terminal. */
+static inline int ossl_no_passphrase(char *buf, int size, int for_writing, void *arg)
+{
+    (void)buf;
+    (void)size;
+    (void)for_writing;
+    (void)arg;
+    return -1;
+}
 
 /* What i2d_*() allocated. */
 static inline void ossl_bytes_freep(unsigned char **bytes)

@@ -45,8 +45,9 @@ static bool is_generated(unsigned residue, unsigned p)
     return false;
 }
 
-/* CVE-2017-15361: both primes are k*M + (65537^a mod M) with M a product of the first primes, hence the modulus is a power
- * of 65537 modulo each of them. A sound key passes for all of them with a chance far below 2^-25. */
+/* CVE-2017-15361: both primes are k*M + (65537^a mod M) with M a product of the first primes, hence
+ * the modulus is a power of 65537 modulo each of them. A sound key passes for all of them with a
+ * chance far below 2^-25. */
 static bool is_roca(const BIGNUM *n)
 {
     for (unsigned p = 3; p <= ROCA_PRIME_MAX; p += 2) {
@@ -80,7 +81,8 @@ static struct err square_root(const BIGNUM *n, BIGNUM *root, BN_CTX *ctx)
     }
 }
 
-/* A cheap sieve before the square root: squares are 0, 1, 4 or 9 modulo 16, and residues modulo small primes. */
+/* A cheap sieve before the square root: squares are 0, 1, 4 or 9 modulo 16, and residues modulo
+ * small primes. */
 static bool may_be_square(const BIGNUM *n)
 {
     static const unsigned MODULI[] = {9, 5, 7, 11, 13, 17, 19, 23, 29, 31};

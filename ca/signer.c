@@ -26,7 +26,8 @@ static const uint8_t ALG_RSA_SHA256[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x4
 
 struct signer_key {
     EVP_PKEY *pkey;
-    /* Initialised once and only ever copied: fetching algorithms per signature costs more than a P-256 signature. */
+    /* Initialised once and only ever copied: fetching algorithms per signature costs more than a
+     * P-256 signature. */
     EVP_MD_CTX *ready;
     const uint8_t *algorithm;
     size_t algorithm_len;
@@ -84,16 +85,6 @@ static struct err create(int dir, const char *name, enum config_key_alg alg, EVP
     return err_ok();
 }
 
-/* OpenSSL would otherwise ask for a passphrase on the terminal. */
-static int no_passphrase(char *buf, int size, int for_writing, void *arg)
-{
-    (void)buf;
-    (void)size;
-    (void)for_writing;
-    (void)arg;
-    return -1;
-}
-
 static struct err load(int dir, const char *name, EVP_PKEY **out)
 {
     AUTO(secret_clear) struct secret text = {0};
@@ -101,7 +92,8 @@ static struct err load(int dir, const char *name, EVP_PKEY **out)
     TRY(keyfile_read(dir, name, true, &text));
     AUTO(bio_freep) BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
     TRY_PTR(bio);
-    AUTO(evp_pkey_freep) EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+    AUTO(evp_pkey_freep)
+    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, ossl_no_passphrase, NULL);
     if (pkey == NULL) {
         struct err e = err_set_ossl(__FILE__, __LINE__, name);
         err_ignore(e);
@@ -157,13 +149,7 @@ static struct err prepare(struct signer_key *key, const char *name)
     return err_ok();
 }
 
-static void signer_closep(struct signer **signer)
-{
-    signer_close(*signer);
-    *signer = NULL;
-}
-
-struct err signer_open(const char *keys_dir, enum config_key_alg alg, int may_create,
+struct err signer_open(const char *keys_dir, enum config_key_alg alg, bool may_create,
                        struct signer **out)
 {
     AUTO(keyfile_dir_closep) int dir = -1;
@@ -187,6 +173,12 @@ struct err signer_open(const char *keys_dir, enum config_key_alg alg, int may_cr
     }
     *out = MOVE(signer);
     return err_ok();
+}
+
+void signer_closep(struct signer **signer)
+{
+    signer_close(*signer);
+    *signer = NULL;
 }
 
 void signer_close(struct signer *signer)

@@ -43,7 +43,8 @@ static void put32(uint8_t *p, uint32_t v)
     put16(p + 2, v & 0xffff);
 }
 
-/* The next n octets of the reply; NULL when they do not fit, and then the reply is to be truncated. */
+/* The next n octets of the reply; NULL when they do not fit, and then the reply is to be
+ * truncated. */
 static uint8_t *take(struct reply *r, size_t n)
 {
     if (r->is_full || r->limit - r->len < n) {
@@ -88,7 +89,8 @@ static bool put_rrs(struct reply *r, unsigned owner, const struct zone_rrs *rrs,
     return true;
 }
 
-/* The name of a zone's server; apex: pointer to where the zone's name stands in the reply. buf: NAME_WIRE_MAX. Returns its length. */
+/* The name of a zone's server; apex: pointer to where the zone's name stands in the reply. buf:
+ * NAME_WIRE_MAX. Returns its length. */
 static size_t encode_ns(const struct zone_table *table, const struct zone_entry *zone,
                         unsigned apex, uint8_t *buf)
 {
@@ -134,7 +136,8 @@ static unsigned apex_pointer(const struct reply *r)
     return QNAME_POINTER + r->match.apex;
 }
 
-/* NODATA, or with an rcode NXDOMAIN: the SOA in authority, its TTL the smaller of TTL and MINIMUM. RFC 2308 §3 */
+/* NODATA, or with an rcode NXDOMAIN: the SOA in authority, its TTL the smaller of TTL and MINIMUM.
+ * RFC 2308 §3 */
 static void put_negative(struct reply *r, uint16_t rcode)
 {
     r->rcode = rcode;
@@ -285,7 +288,8 @@ static size_t finish(struct reply *r)
 {
     uint8_t *out = r->out;
 
-    if (r->is_full) { /* never a part of an RRset: the question alone, ask again over TCP. RFC 2181 §9 */
+    /* Never a part of an RRset: the question alone, ask again over TCP. RFC 2181 §9 */
+    if (r->is_full) {
         r->len = r->q->question_end;
         r->answer_n = r->authority_n = r->additional_n = 0;
     }

@@ -1,10 +1,12 @@
-/* The delegate zone's contents: the one function in which all doors end, the acme-dns registrations, late binding, and what the
- * validator asks.
+/* The delegate zone's contents: the one function in which all doors end, the acme-dns
+ * registrations, late binding, and what the validator asks.
  *
- * A value is 43 base64url characters (the digest of a key authorization, RFC 8555 §8.4). It lives in the store and, by an on-commit
- * hook, in the zone snapshot: when a call returns ERR_OK the value is durable and visible to queries. acme-server tells this module
- * which digests are expected (delegate_expect) so that a value can name its challenge.
- * Thread: any, unless said. The peer's mistakes come back as ERR_REJECTED with `delegate_refusal` filled. */
+ * A value is 43 base64url characters (the digest of a key authorization, RFC 8555 §8.4). It lives
+ * in the store and, by an on-commit hook, in the zone snapshot: when a call returns ERR_OK the
+ * value is durable and visible to queries. acme-server tells this module which digests are expected
+ * (delegate_expect) so that a value can name its challenge.
+ * Thread: any, unless said. The peer's mistakes come back as ERR_REJECTED with `delegate_refusal`
+ * filled. */
 #ifndef DNS_DELEGATE_H
 #define DNS_DELEGATE_H
 
@@ -33,7 +35,8 @@ enum delegate_door { DOOR_HTTPREQ, DOOR_ACMEDNS, DOOR_STORAGE, DOOR_ADMIN };
 
 enum delegate_reason {
     DELEGATE_BAD_TXT = 1, /* 400: not 43 base64url characters */
-    DELEGATE_BAD_NAME, /* 400: not a name, or digest matches no pending challenge where one is needed */
+    /* 400: not a name, or digest matches no pending challenge where one is needed */
+    DELEGATE_BAD_NAME,
     DELEGATE_FORBIDDEN,    /* 403: name, wildcard, network or pin says no */
     DELEGATE_UNAUTHORIZED, /* 401: unknown registration or wrong password */
     DELEGATE_THROTTLED,    /* 429 */
@@ -45,41 +48,46 @@ struct delegate_refusal {
 };
 
 struct delegate;
-/* Opens the module: loads values into zones, registrations stay in the store, reads or makes the installation key
- * <state_dir>/keys/installation.key (0600). Registers with access_on_remove(). Borrows everything. */
+/* Opens the module: loads values into zones, registrations stay in the store, reads or makes the
+ * installation key <state_dir>/keys/installation.key (0600). Registers with access_on_remove().
+ * Borrows everything. */
 MUST_USE struct err delegate_open(const struct config *cfg, struct store *store,
                                   struct access *access, struct zone_db *zones,
                                   struct delegate **out);
 void delegate_close(struct delegate *delegate);
-/* Once, when the daemon starts: remove the values and registrations of clients that exist no longer, and the bindings of clients that
- * lost the name. */
+/* Once, when the daemon starts: remove the values and registrations of clients that exist no
+ * longer, and the bindings of clients that lost the name. */
 MUST_USE struct err delegate_forget_gone(struct delegate *delegate);
 /* The zone serial to start with, read before zone_db_new(). */
 MUST_USE struct err delegate_serial_load(struct store *store, uint32_t *out);
 
-/* --- what acme-server tells us ------------------------------------------------------------------------------------- */
-/* Expect `digest` for the dns-01 challenge of `id` until expires_unix. Memory only: acme-server calls it from its on-commit hook and
- * again for every pending challenge at start. Idempotent. */
+/* --- what acme-server tells us ---------------------------------------------------------------- */
+/* Expect `digest` for the dns-01 challenge of `id` until expires_unix. Memory only: acme-server
+ * calls it from its on-commit hook and again for every pending challenge at start. Idempotent. */
 void delegate_expect(struct delegate *delegate, const struct ident *id,
                      const char digest[TXT_VALUE_LEN + 1], int64_t expires_unix);
 void delegate_forget(struct delegate *delegate, const char digest[TXT_VALUE_LEN + 1]);
-/* Called (on the store's writer thread, so: quick, no store call) whenever a value for a pending challenge becomes visible. */
+/* Called (on the store's writer thread, so: quick, no store call) whenever a value for a pending
+ * challenge becomes visible. */
 void delegate_on_value(struct delegate *delegate,
                        void (*fn)(void *ctx, const char digest[TXT_VALUE_LEN + 1]), void *ctx);
-/* In the caller's write transaction: the authorization of `id` was decided (is_valid or not): shortens the life of the values with this
- * digest to DELEGATE_DECIDED_TTL_S and, when valid, binds the registration that published it to id->base (with an audit row). */
+/* In the caller's write transaction: the authorization of `id` was decided (is_valid or not):
+ * shortens the life of the values with this digest to DELEGATE_DECIDED_TTL_S and, when valid, binds
+ * the registration that published it to id->base (with an audit row). */
 MUST_USE struct err delegate_decided(struct delegate *delegate, struct db *db,
                                      const struct ident *id, const char digest[TXT_VALUE_LEN + 1],
                                      bool is_valid);
 
-/* --- what the validator asks ---------------------------------------------------------------------------------------- */
+/* --- what the validator asks ------------------------------------------------------------------ */
 enum delegate_verdict {
     DELEGATE_FOUND = 1, /* published by somebody who may have this identifier now; *who filled */
     DELEGATE_MISSING,   /* no such value at the name */
-    DELEGATE_NOT_ALLOWED /* there, but no publisher of it may have this identifier (detail says who and why) */
+    /* there, but no publisher of it may have this identifier (detail says who and why) */
+    DELEGATE_NOT_ALLOWED
 };
-/* Look `digest` up for `id` in the very snapshot that answers DNS. owner NULL: at the name's own _acme-challenge; else at this delegate
- * zone name (where a CNAME chase ended). detail (cap 400) gets a sentence: what was asked, where, what was there, what to do. */
+/* Look `digest` up for `id` in the very snapshot that answers DNS. owner NULL: at the name's own
+ * _acme-challenge; else at this delegate zone name (where a CNAME chase ended). detail (cap 400)
+ * gets a sentence: what was asked, where, what was there, what to do. */
 enum delegate_verdict delegate_check(struct delegate *delegate, struct zone_reader *reader,
                                      const struct ident *id, const char *owner,
                                      const char digest[TXT_VALUE_LEN + 1],
@@ -88,34 +96,37 @@ enum delegate_verdict delegate_check(struct delegate *delegate, struct zone_read
 bool delegate_publisher_may(struct delegate *delegate, const struct zone_publisher *who,
                             const struct ident *id);
 
-/* --- the doors -------------------------------------------------------------------------------------------------------- */
+/* --- the doors -------------------------------------------------------------------------------- */
 struct delegate_who {
     enum delegate_door door;
     struct ip_addr peer;
     bool is_open; /* anonymous, allowed by access_is_open_for(peer) */
-    char client[CLIENT_NAME_MAX +
-                1]; /* authenticated client, "" when is_open or for a registration */
+    /* authenticated client, "" when is_open or for a registration */
+    char client[CLIENT_NAME_MAX + 1];
 };
-/* Publish or (is_cleanup) remove `value`. `fqdn` as clients send it, trailing dot optional, any case: _acme-challenge.<name>,
- * <name>.<delegate zone>, h-...<delegate zone>, or a registration label in the delegate zone. With fqdn NULL the digest decides the name.
- * Removing what is not there is ERR_OK. */
+/* Publish or (is_cleanup) remove `value`. `fqdn` as clients send it, trailing dot optional, any
+ * case: _acme-challenge.<name>, <name>.<delegate zone>, h-...<delegate zone>, or a registration
+ * label in the delegate zone. With fqdn NULL the digest decides the name. Removing what is not
+ * there is ERR_OK. */
 MUST_USE struct err delegate_publish(struct delegate *delegate, const struct delegate_who *who,
                                      const char *fqdn, const char *value, bool is_cleanup,
                                      struct delegate_refusal *refusal);
 
 struct delegate_registration {
-    char username[CLIENT_NAME_MAX +
-                  1];  /* a UUID; of a storage account the client's name or "open" */
+    /* a UUID; of a storage account the client's name or "open" */
+    char username[CLIENT_NAME_MAX + 1];
     char password[64]; /* wiped by the caller */
     char subdomain[NAME_TEXT_MAX + 1];
     char fulldomain[NAME_TEXT_MAX + 1];
 };
-/* acme-dns register. allowfrom: CIDR texts (checked by delegate: ERR_REJECTED BAD_NAME "invalid_allowfrom_cidr"). Stored. */
+/* acme-dns register. allowfrom: CIDR texts (checked by delegate: ERR_REJECTED BAD_NAME
+ * "invalid_allowfrom_cidr"). Stored. */
 MUST_USE struct err delegate_register(struct delegate *delegate, const struct delegate_who *who,
                                       const char *const *allowfrom, size_t allowfrom_n,
                                       struct delegate_registration *out,
                                       struct delegate_refusal *refusal);
-/* acme-dns update by a registration (or storage account, or a client's own name and secret): authenticates, then publishes. */
+/* acme-dns update by a registration (or storage account, or a client's own name and secret):
+ * authenticates, then publishes. */
 MUST_USE struct err delegate_update(struct delegate *delegate, const struct ip_addr *peer,
                                     const char *user, const char *key, const char *subdomain,
                                     const char *value, struct delegate_refusal *refusal);
@@ -125,7 +136,7 @@ MUST_USE struct err delegate_storage_account(struct delegate *delegate,
                                              struct delegate_registration *out,
                                              struct delegate_refusal *refusal);
 
-/* --- administration ---------------------------------------------------------------------------------------------------- */
+/* --- administration --------------------------------------------------------------------------- */
 struct delegate_binding {
     char registration[UUID_TEXT_LEN + 1];
     char client[CLIENT_NAME_MAX + 1];
@@ -137,9 +148,11 @@ MUST_USE struct err delegate_bindings(struct delegate *delegate, const char *cli
                                       struct delegate_binding **out, size_t *out_n);
 /* Release the binding of `name`. ERR_NOT_FOUND. */
 MUST_USE struct err delegate_release(struct delegate *delegate, const char *name);
-/* The CNAME line an administrator of a zone with serve: false adds for `name`: "_acme-challenge.<name>. CNAME <delegate name>." */
+/* The CNAME line an administrator of a zone with serve: false adds for `name`:
+ * "_acme-challenge.<name>. CNAME <delegate name>." */
 MUST_USE struct err delegate_cname(struct delegate *delegate, const char *name, struct buf *out);
-/* Maintenance: remove expired values, unused registrations, old expectations. Returns how many rows went. */
+/* Maintenance: remove expired values, unused registrations, old expectations. Returns how many rows
+ * went. */
 MUST_USE struct err delegate_maintain(struct delegate *delegate, size_t *removed_n);
 
 #endif

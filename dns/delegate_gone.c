@@ -1,5 +1,6 @@
-/* What clients leave behind that went away, or lost names, while the daemon was off: those of the configuration and the
- * environment have no removal that could clean up after them, and a later client may bear the same name. */
+/* What clients leave behind that went away, or lost names, while the daemon was off: those of the
+ * configuration and the environment have no removal that could clean up after them, and a later
+ * client may bear the same name. */
 #include "dns/delegate_int.h"
 
 #include <string.h>
@@ -20,7 +21,8 @@ static void gone_clear(struct gone_job *job)
     mem_free(job->bindings);
 }
 
-/* The next client name that stands in any of the tables, "" after the last; anonymous rows have "". */
+/* The next client name that stands in any of the tables, "" after the last; anonymous rows have
+ * "". */
 static struct err next_client(struct db *db, void *arg)
 {
     struct gone_job *job = arg;

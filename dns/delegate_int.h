@@ -1,4 +1,5 @@
-/* Inside dns/delegate*.c only: expectations in memory, the change set that mirrors the store into the zone snapshot, and SQL. */
+/* Inside dns/delegate*.c only: expectations in memory, the change set that mirrors the store into
+ * the zone snapshot, and SQL. */
 #ifndef DNS_DELEGATE_INT_H
 #define DNS_DELEGATE_INT_H
 
@@ -13,7 +14,6 @@
 #define DELEGATE_MAINTAIN_BATCH 2000 /* rows per transaction */
 #define DELEGATE_ALLOWFROM_TEXT_MAX (DELEGATE_ALLOWFROM_MAX * 64u)
 #define DELEGATE_DETAIL_MAX 400u
-#define DELEGATE_OPEN_USER "open"
 #define DELEGATE_HASHED_LEN 54u /* "h-" and the base32 of a SHA-256 digest */
 
 struct expectations;
@@ -49,7 +49,8 @@ bool expectations_find(struct expectations *x, const char *digest, struct ident 
 bool expectations_hashed(struct expectations *x, const char *label, char base[NAME_TEXT_MAX + 1]);
 size_t expectations_sweep(struct expectations *x);
 
-/* --- delegate_change.c: what a transaction changes in the zone snapshot, applied by its on-commit hook  */
+/* --- delegate_change.c: what a transaction changes in the zone snapshot, applied by its on-commit
+ * hook */
 struct change_set;
 MUST_USE struct err changes_new(struct delegate *d, struct change_set **out);
 void changes_free(struct change_set *set);
@@ -57,8 +58,9 @@ void changes_freep(struct change_set **set);
 MUST_USE struct err changes_add(struct change_set *set, bool is_add, const char *owner,
                                 const struct zone_value *value);
 size_t changes_n(const struct change_set *set);
-/* Bump the serial and register the hook; nothing to do when the set is empty. *visible (optional, must live until the writer wakes
- * the caller) receives the code of a failed snapshot change. Takes the set in every case. */
+/* Bump the serial and register the hook; nothing to do when the set is empty. *visible (optional,
+ * must live until the writer wakes the caller) receives the code of a failed snapshot change. Takes
+ * the set in every case. */
 MUST_USE struct err changes_commit(struct change_set **take_set, struct db *db,
                                    enum err_code *visible);
 
@@ -127,7 +129,8 @@ MUST_USE struct err value_registrations(struct db *db, const char *owner, const 
                                         void *ctx);
 
 /* --- delegate_publish.c --- */
-/* Publish through a registration whose holder was authenticated: at its label, and late-bound or bound names. */
+/* Publish through a registration whose holder was authenticated: at its label, and late-bound or
+ * bound names. */
 MUST_USE struct err delegate_publish_registration(struct delegate *d,
                                                   const struct registration *reg,
                                                   const struct delegate_who *who, const char *value,

@@ -13,17 +13,10 @@
 
 #define PATH_CAP 4096
 
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd);
-    }
-}
-
 static struct err create_key(const char *dir, const char *path, uint8_t key[DELEGATE_KEY_LEN])
 {
     if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-        FAIL(ERR_IO, "%s: %s", dir, strerrordesc_np(errno));
+        FAIL(ERR_IO, "%s: %s", dir, err_errno_text(errno));
     }
     TRY(random_bytes(key, DELEGATE_KEY_LEN));
     return file_write_atomic(path, 0600, key, DELEGATE_KEY_LEN);
@@ -34,7 +27,7 @@ static struct err read_key(int fd, const char *path, uint8_t key[DELEGATE_KEY_LE
     struct stat st;
 
     if (fstat(fd, &st) != 0) {
-        FAIL(ERR_IO, "%s: %s", path, strerrordesc_np(errno));
+        FAIL(ERR_IO, "%s: %s", path, err_errno_text(errno));
     }
     if (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0) {
         FAIL(ERR_CONFIG, "%s must be a file that only its owner can read: chmod 600 %s", path,
@@ -62,7 +55,7 @@ struct err delegate_key_load(const char *state_dir, uint8_t key[DELEGATE_KEY_LEN
         FAIL(ERR_CONFIG, "state_dir is too long");
     }
     (void)snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
-    AUTO(close_fd) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    AUTO(file_closep) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0) {
         return read_key(fd, path, key);
     }
@@ -70,7 +63,7 @@ struct err delegate_key_load(const char *state_dir, uint8_t key[DELEGATE_KEY_LEN
         FAIL(ERR_CONFIG, "%s must be a file, not a symbolic link", path);
     }
     if (errno != ENOENT) {
-        FAIL(ERR_IO, "%s: %s", path, strerrordesc_np(errno));
+        FAIL(ERR_IO, "%s: %s", path, err_errno_text(errno));
     }
     return create_key(dir, path, key);
 }

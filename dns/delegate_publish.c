@@ -1,4 +1,5 @@
-/* The one function in which all doors end: where a value belongs, who may put it there, and the transaction. */
+/* The one function in which all doors end: where a value belongs, who may put it there, and the
+ * transaction. */
 #include "dns/delegate_int.h"
 
 #include <string.h>
@@ -24,7 +25,7 @@ struct publish_job {
 
 static const char *actor_of(const struct delegate_who *who)
 {
-    return who->is_open ? DELEGATE_OPEN_USER : who->client;
+    return who->is_open ? ACCESS_OPEN_NAME : who->client;
 }
 
 static const char *door_text(enum delegate_door door)

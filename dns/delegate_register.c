@@ -1,4 +1,5 @@
-/* acme-dns accounts: registrations, HTTP storage accounts (derived, never stored), and who an update comes from. */
+/* acme-dns accounts: registrations, HTTP storage accounts (derived, never stored), and who an
+ * update comes from. */
 #include "dns/delegate_int.h"
 
 #include <string.h>
@@ -75,7 +76,7 @@ static struct err register_tx(struct db *db, void *arg)
     }
     TRY(registration_insert(db, &job->reg, clock_unix_s()));
     const struct audit_row row = {"delegate.register",
-                                  job->who->is_open ? DELEGATE_OPEN_USER : job->reg.client,
+                                  job->who->is_open ? ACCESS_OPEN_NAME : job->reg.client,
                                   job->reg.label, &job->who->peer, job->reg.allowfrom};
     return audit_write(db, &row);
 }
@@ -125,7 +126,8 @@ struct err delegate_register(struct delegate *delegate, const struct delegate_wh
 
 /* --- HTTP storage ----------------------------------------------------------------------------- */
 
-/* password = base64url(HMAC-SHA256(installation key, client 0 name 0 hash of the client's secret)): changes with the secret. */
+/* password = base64url(HMAC-SHA256(installation key, client 0 name 0 hash of the client's secret)):
+ * changes with the secret. */
 static struct err derive_password(const struct delegate *d, const char *client, const char *base,
                                   const uint8_t secret_hash[SHA256_LEN],
                                   char out[SHA256_B64_LEN + 1])
@@ -148,7 +150,7 @@ static struct err storage_account(struct delegate *d, const struct delegate_who 
                                   struct delegate_refusal *refusal)
 {
     uint8_t secret_hash[SHA256_LEN] = {0};
-    const char *user = who->is_open ? DELEGATE_OPEN_USER : who->client;
+    const char *user = who->is_open ? ACCESS_OPEN_NAME : who->client;
 
     TRY(delegate_check_who(d, who, refusal));
     TRY(delegate_parse_domain(d, domain, out->subdomain, refusal));
@@ -339,7 +341,7 @@ static struct err identify(struct update *u)
                                "too many wrong credentials from this address: wait a minute, then "
                                "use the right ones");
     }
-    if (strcmp(u->user, DELEGATE_OPEN_USER) == 0) {
+    if (strcmp(u->user, ACCESS_OPEN_NAME) == 0) {
         return identify_open(u);
     }
     if (delegate_is_uuid(u->user, strlen(u->user)) && !access_exists(u->d->access, u->user)) {

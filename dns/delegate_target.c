@@ -1,4 +1,5 @@
-/* Where a value belongs: from the name that a client sends to the owner name in the delegate zone. */
+/* Where a value belongs: from the name that a client sends to the owner name in the delegate
+ * zone. */
 #include "dns/delegate_int.h"
 
 #include <string.h>

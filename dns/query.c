@@ -96,7 +96,8 @@ enum query_verdict query_parse(const uint8_t *packet, size_t len, struct dns_que
     (void)rd_bytes(&r, 4);
     out->has_edns = false;
     out->edns_version = 0;
-    /* Only a query for an incremental transfer has an authority section: the client's SOA. RFC 1995 §3 */
+    /* Only a query for an incremental transfer has an authority section: the client's SOA.
+     * RFC 1995 §3 */
     if (authority_n != 0 && out->type != DNS_TYPE_IXFR) {
         return QUERY_FORMERR;
     }

@@ -1,4 +1,5 @@
-/* Reading a query's bytes: everything about the packet's form is judged here; private to dns/. Pure. */
+/* Reading a query's bytes: everything about the packet's form is judged here; private to dns/.
+ * Pure. */
 #ifndef DNS_QUERY_H
 #define DNS_QUERY_H
 

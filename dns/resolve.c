@@ -153,7 +153,8 @@ static bool is_owned_by(const ldns_rr *rr, const ldns_rdf *name, ldns_rr_type ty
            ldns_dname_compare(ldns_rr_owner(rr), name) == 0;
 }
 
-/* The joined character-strings; false when too long or not printable: no challenge value looks like that. */
+/* The joined character-strings; false when too long or not printable: no challenge value looks like
+ * that. */
 static bool join_txt(const ldns_rr *rr, char out[256])
 {
     size_t len = 0;

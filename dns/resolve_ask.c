@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/util/clock.h"
+#include "core/util/file.h"
 #include "core/util/mem.h"
 #include "core/util/token.h"
 
@@ -29,13 +30,6 @@ static void question_clear(struct question *q)
 {
     ldns_rdf_deep_free(q->name);
     LDNS_FREE(q->wire);
-}
-
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd);
-    }
 }
 
 static void pkt_freep(ldns_pkt **pkt)
@@ -108,7 +102,7 @@ static struct err wait_for(int fd, short events, int64_t deadline_ms, const char
             return err_ok();
         }
         if (n < 0 && errno != EINTR) {
-            FAIL(ERR_IO, "resolve: poll: %s", strerrordesc_np(errno));
+            FAIL(ERR_IO, "resolve: poll: %s", err_errno_text(errno));
         }
     }
 }
@@ -125,10 +119,11 @@ static const char *errno_phrase(int code)
 static struct err fail_errno(int code, const char **why)
 {
     *why = errno_phrase(code);
-    FAIL(ERR_IO, "resolve: %s: %s", *why, strerrordesc_np(code));
+    FAIL(ERR_IO, "resolve: %s: %s", *why, err_errno_text(code));
 }
 
-/* Connected: the kernel picks a random source port and drops other peers' datagrams. The caller closes *fd in every case. */
+/* Connected: the kernel picks a random source port and drops other peers' datagrams. The caller
+ * closes *fd in every case. */
 static struct err open_socket(const struct ip_endpoint *server, int type, int *fd, const char **why)
 {
     struct sockaddr_storage sa;
@@ -148,7 +143,7 @@ static struct err open_socket(const struct ip_endpoint *server, int type, int *f
 static struct err ask_udp(const struct ip_endpoint *server, const struct question *q,
                           int64_t deadline_ms, ldns_pkt **out, bool *is_cut, const char **why)
 {
-    AUTO(close_fd) int fd = -1;
+    AUTO(file_closep) int fd = -1;
     uint8_t data[UDP_BUFFER];
 
     TRY(open_socket(server, SOCK_DGRAM, &fd, why));
@@ -211,7 +206,7 @@ static struct err recv_all(int fd, uint8_t *data, size_t len, int64_t deadline_m
 static struct err ask_tcp(const struct ip_endpoint *server, const struct question *q,
                           int64_t deadline_ms, ldns_pkt **out, const char **why)
 {
-    AUTO(close_fd) int fd = -1;
+    AUTO(file_closep) int fd = -1;
     uint8_t prefix[2] = {(uint8_t)(q->wire_len >> 8), (uint8_t)q->wire_len};
 
     TRY(open_socket(server, SOCK_STREAM, &fd, why));

@@ -16,8 +16,9 @@
 #define TCP_THREADS_MAX 32u
 #define TCP_BACKLOG 256
 #define UDP_BUFFER_BYTES (1024 * 1024)
-/* Answers to hosts that are not there wait three seconds in the kernel for a hardware address, some 200 KiB for each such host:
- * spoofed queries from a few on-link addresses would fill a usual buffer and so silence us for everybody. */
+/* Answers to hosts that are not there wait three seconds in the kernel for a hardware address, some
+ * 200 KiB for each such host: spoofed queries from a few on-link addresses would fill a usual
+ * buffer and so silence us for everybody. */
 #define UDP_SEND_BUFFER_BYTES (32 * 1024 * 1024)
 #define PORT_TRIES 20 /* for port 0: to find one that is free for both protocols */
 
@@ -64,7 +65,8 @@ static struct err bind_failed(const struct ip_endpoint *ep, const char *protocol
     FAIL(ERR_IO, "%s %s: %s", protocol, text, err_errno_text(error));
 }
 
-/* A bound socket in *out. `is_shared`: other sockets of ours have the same address (SO_REUSEPORT). */
+/* A bound socket in *out. `is_shared`: other sockets of ours have the same address
+ * (SO_REUSEPORT). */
 static struct err open_socket(const struct ip_endpoint *ep, int type, bool is_shared, int *out)
 {
     struct sockaddr_storage sa;
@@ -112,8 +114,8 @@ static uint16_t port_of(int fd)
     return ntohs(in6.sin6_port);
 }
 
-/* The TCP listener of an endpoint, on a port whose UDP side is free. SO_REUSEPORT would let a second daemon in beside us, so UDP is
- * tried once without it first. */
+/* The TCP listener of an endpoint, on a port whose UDP side is free. SO_REUSEPORT would let a
+ * second daemon in beside us, so UDP is tried once without it first. */
 static struct err claim_endpoint(struct ip_endpoint *ep, int *listener)
 {
     struct err e = err_ok();

@@ -1,7 +1,9 @@
-/* The DNS listeners: UDP threads (one per CPU and address, SO_REUSEPORT, recvmmsg) and TCP threads (epoll).
+/* The DNS listeners: UDP threads (one per CPU and address, SO_REUSEPORT, recvmmsg) and TCP threads
+ * (epoll).
  *
- * Answers leave from the address that was asked (IP_PKTINFO / IPV6_RECVPKTINFO). TCP: 2-octet length framing, pipelining, at most
- * DNS_TCP_CONNECTIONS_MAX connections, idle ones closed after DNS_TCP_IDLE_S, a partial message after DNS_TCP_PARTIAL_S. */
+ * Answers leave from the address that was asked (IP_PKTINFO / IPV6_RECVPKTINFO). TCP: 2-octet
+ * length framing, pipelining, at most DNS_TCP_CONNECTIONS_MAX connections, idle ones closed after
+ * DNS_TCP_IDLE_S, a partial message after DNS_TCP_PARTIAL_S. */
 #ifndef DNS_SERVER_H
 #define DNS_SERVER_H
 
@@ -21,7 +23,8 @@ struct dns_server;
 struct dns_counters {
     uint64_t udp_queries, udp_answers, tcp_queries, tcp_answers, dropped;
 };
-/* Bind all sockets, both protocols; nothing is answered yet. udp_threads / tcp_threads: 0 = one per CPU. ERR_BUSY names the address. */
+/* Bind all sockets, both protocols; nothing is answered yet. udp_threads / tcp_threads: 0 = one per
+ * CPU. ERR_BUSY names the address. */
 MUST_USE struct err dns_server_bind(struct zone_db *zones, const struct ip_endpoint *listen,
                                     size_t listen_n, unsigned udp_threads, unsigned tcp_threads,
                                     struct dns_server **out);

@@ -1,8 +1,10 @@
 /* One TCP thread: an epoll loop over shared listeners and its own connections.
  *
- * A connection is either reading (its answer buffer is empty) or writing (an answer waits for the peer; nothing is read meanwhile, so
- * a peer that pipelines without reading is held back). Each state has one deadline; it moves only when a whole message went
- * through, so that a byte now and then does not keep a connection. At the limit of connections the one that was quiet for longest goes. */
+ * A connection is either reading (its answer buffer is empty) or writing (an answer waits for the
+ * peer; nothing is read meanwhile, so a peer that pipelines without reading is held back). Each
+ * state has one deadline; it moves only when a whole message went through, so that a byte now and
+ * then does not keep a connection. At the limit of connections the one that was quiet for longest
+ * goes. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -118,7 +120,8 @@ static bool flush(struct tcp_conn *c, bool has_more)
     return true;
 }
 
-/* The length of the whole message at `at`, 0 when it is not there yet, more than QUERY_MAX when it is too long. */
+/* The length of the whole message at `at`, 0 when it is not there yet, more than QUERY_MAX when it
+ * is too long. */
 static size_t message_at(const struct tcp_conn *c, size_t at)
 {
     if (c->in_len - at < FRAME_LEN) {
@@ -150,7 +153,8 @@ static bool answer_one(struct dns_tcp *tcp, struct tcp_conn *c, size_t at, size_
     return true;
 }
 
-/* Answers every whole message in the buffer, until one answer cannot be sent at once. False: to be closed. */
+/* Answers every whole message in the buffer, until one answer cannot be sent at once. False: to be
+ * closed. */
 static bool work(struct dns_tcp *tcp, struct tcp_conn *c)
 {
     size_t at = 0;

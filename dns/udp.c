@@ -11,8 +11,8 @@
 
 #include "core/util/mem.h"
 
-/* Longer than what we offer by EDNS; a datagram that does not fit is dropped. The odd sizes keep equal offsets of neighbours off
- * one cache set. */
+/* Longer than what we offer by EDNS; a datagram that does not fit is dropped. The odd sizes keep
+ * equal offsets of neighbours off one cache set. */
 #define QUERY_MAX (2048u + 64u)
 #define ANSWER_MAX (DNS_UDP_EDNS_MAX + 48u)
 #define CONTROL_MAX 64u
@@ -72,14 +72,16 @@ void dns_udp_clear(struct dns_udp *udp)
     mem_freep(&udp->batch);
 }
 
-/* Wakes a receiver that is blocked: it gets an empty datagram. ENOTCONN, the result on an unconnected socket, is of no interest. */
+/* Wakes a receiver that is blocked: it gets an empty datagram. ENOTCONN, the result on an
+ * unconnected socket, is of no interest. */
 void dns_udp_wake(struct dns_udp *udp)
 {
     (void)shutdown(udp->fd, SHUT_RD);
 }
 
-/* The control message that came in names the address that was asked; it goes out again as the source. The interface stays open to
- * routing, except for link-local addresses, which mean nothing without theirs. */
+/* The control message that came in names the address that was asked; it goes out again as the
+ * source. The interface stays open to routing, except for link-local addresses, which mean nothing
+ * without theirs. */
 static void free_interface(struct msghdr *m)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
@@ -132,8 +134,9 @@ static size_t answer_all(struct dns_udp *udp, size_t n)
     return ready;
 }
 
-/* Never blocks: answers to peers that do not exist wait in the kernel for their hardware address and fill the socket's buffer; a
- * thread that waited for room would leave everybody else without answers. What does not fit is dropped. */
+/* Never blocks: answers to peers that do not exist wait in the kernel for their hardware address
+ * and fill the socket's buffer; a thread that waited for room would leave everybody else without
+ * answers. What does not fit is dropped. */
 static size_t send_all(struct dns_udp *udp, size_t n)
 {
     size_t at = 0;

@@ -9,7 +9,8 @@
 #include "core/util/mem.h"
 #include "core/util/token.h"
 
-/* What a change replaced, with the epoch that ended then: freed when every active reader began in a later one. */
+/* What a change replaced, with the epoch that ended then: freed when every active reader began in a
+ * later one. */
 struct retired {
     struct retired *next;
     uint64_t epoch;
@@ -89,8 +90,9 @@ uint32_t zone_serial(const struct zone_db *db)
     return atomic_load(&db->serial);
 }
 
-/* --- readers: all four accesses to snap and epoch are sequentially consistent. Either the reader's store of its epoch comes before
- * the writer looks at it, and the writer waits; or it comes after, and the reader's load of snap sees the new snapshot. ---- */
+/* --- readers: all four accesses to snap and epoch are sequentially consistent. Either the reader's
+ * store of its epoch comes before the writer looks at it, and the writer waits; or it comes after,
+ * and the reader's load of snap sees the new snapshot. ---- */
 
 struct err zone_reader_new(struct zone_db *db, struct zone_reader **out)
 {
@@ -140,7 +142,7 @@ void zone_read_end(struct zone_reader *reader)
     atomic_store_explicit(&reader->epoch, 0, memory_order_release);
 }
 
-/* --- the writer; db->lock is held ------------------------------------------------------------------------------------ */
+/* --- the writer; db->lock is held ------------------------------------------------------------- */
 
 static void reclaim(struct zone_db *db)
 {
@@ -174,7 +176,8 @@ static void retire(struct zone_db *db, struct retired *r)
     reclaim(db);
 }
 
-/* Put `add` (it may replace one of the same name) or, when NULL, take `gone` out, and publish. Takes *add on success. */
+/* Put `add` (it may replace one of the same name) or, when NULL, take `gone` out, and publish.
+ * Takes *add on success. */
 static struct err publish(struct zone_db *db, struct zone_owner **add,
                           const struct zone_owner *gone, uint32_t serial)
 {
@@ -364,7 +367,7 @@ struct err zone_value_remove(struct zone_db *db, const char *owner, const char *
     return e;
 }
 
-/* --- the validator's view -------------------------------------------------------------------------------------------- */
+/* --- the validator's view --------------------------------------------------------------------- */
 
 static bool each_value(const struct zone_owner *owner, zone_value_fn fn, void *arg)
 {

@@ -1,10 +1,12 @@
-/* The name data DNS answers from: an immutable snapshot of zones, delegate values and stored records.
+/* The name data DNS answers from: an immutable snapshot of zones, delegate values and stored
+ * records.
  *
- * Readers (DNS threads, the validator) enter with zone_read_begin() and see one consistent snapshot without lock or
- * allocation; a writer builds a new snapshot that shares every untouched node with the old one (persistent hash trie, O(log n)
- * copies), publishes it with one atomic store, and frees replaced nodes once no reader can hold them (per-reader epochs).
- * Writers are serialised by a mutex; in the daemon they are the store's on-commit hooks.
- * Serial numbers: the delegate zone's moves on every change; `serial_start` comes from the store so that it never goes back. */
+ * Readers (DNS threads, the validator) enter with zone_read_begin() and see one consistent snapshot
+ * without lock or allocation; a writer builds a new snapshot that shares every untouched node with
+ * the old one (persistent hash trie, O(log n) copies), publishes it with one atomic store, and
+ * frees replaced nodes once no reader can hold them (per-reader epochs). Writers are serialised by
+ * a mutex; in the daemon they are the store's on-commit hooks. Serial numbers: the delegate zone's
+ * moves on every change; `serial_start` comes from the store so that it never goes back. */
 #ifndef DNS_ZONE_H
 #define DNS_ZONE_H
 
@@ -34,8 +36,8 @@
 struct zone_publisher {
     bool is_open;                     /* anonymous, in open mode */
     char client[CLIENT_NAME_MAX + 1]; /* "" when is_open */
-    char registration[ZONE_REGISTRATION_MAX +
-                      1]; /* subdomain label of the acme-dns registration, or "" */
+    /* subdomain label of the acme-dns registration, or "" */
+    char registration[ZONE_REGISTRATION_MAX + 1];
 };
 
 struct zone_value {
@@ -50,11 +52,13 @@ MUST_USE struct err zone_db_new(const struct config *cfg, uint32_t serial_start,
 /* No reader may be active. */
 void zone_db_free(struct zone_db *db);
 
-/* Add a value at text name `owner` (a name in the delegate zone, lower case). The same (txt, client, registration) again is a
- * no-op. ERR_LIMIT at ZONE_VALUES_MAX, ERR_NOMEM; on failure nothing changes. serial: the delegate zone's new serial. */
+/* Add a value at text name `owner` (a name in the delegate zone, lower case). The same (txt,
+ * client, registration) again is a no-op. ERR_LIMIT at ZONE_VALUES_MAX, ERR_NOMEM; on failure
+ * nothing changes. serial: the delegate zone's new serial. */
 MUST_USE struct err zone_value_add(struct zone_db *db, const char *owner,
                                    const struct zone_value *value, uint32_t serial);
-/* Remove every value at owner with this txt (NULL: any) published by this client/open and registration (by NULL: anybody). */
+/* Remove every value at owner with this txt (NULL: any) published by this client/open and
+ * registration (by NULL: anybody). */
 MUST_USE struct err zone_value_remove(struct zone_db *db, const char *owner, const char *txt,
                                       const struct zone_publisher *by, uint32_t serial);
 uint32_t zone_serial(const struct zone_db *db);
@@ -68,8 +72,9 @@ void zone_reader_free(struct zone_reader *reader);
 const struct zone_snapshot *zone_read_begin(struct zone_reader *reader);
 void zone_read_end(struct zone_reader *reader);
 
-/* The validator's view: follow `_acme-challenge.<base>` exactly as a TXT answer does (synthesised CNAME, delegate name), calling
- * fn for each value until it returns true. Returns true when fn did. *target (optional, NAME_TEXT_MAX + 1) receives the delegate name. */
+/* The validator's view: follow `_acme-challenge.<base>` exactly as a TXT answer does (synthesised
+ * CNAME, delegate name), calling fn for each value until it returns true. Returns true when fn did.
+ * *target (optional, NAME_TEXT_MAX + 1) receives the delegate name. */
 typedef bool (*zone_value_fn)(void *arg, const struct zone_value *value);
 bool zone_challenge_values(const struct zone_snapshot *snap, const char *base, zone_value_fn fn,
                            void *arg, char *target);

@@ -22,7 +22,8 @@ static unsigned class_of(uint8_t lower)
     return lower == '-' ? LDH : 0;
 }
 
-/* Folds one label into `to` and says whether it is a host name's (letters, digits, inner hyphens). */
+/* Folds one label into `to` and says whether it is a host name's (letters, digits, inner
+ * hyphens). */
 static bool fold_label(const uint8_t *from, size_t n, uint8_t *to)
 {
     unsigned all = LDH;
@@ -94,7 +95,8 @@ bool zone_has_challenge(const struct dns_name *name, const struct zone_match *ma
     return name->first == LABEL_ACME && name->is_rest_ldh && !match->zone->is_delegate;
 }
 
-/* "h-" and the base32 SHA-256 of the text name, as name_delegate() has it, without its allocations. Returns 55. */
+/* "h-" and the base32 SHA-256 of the text name, as name_delegate() has it, without its allocations.
+ * Returns 55. */
 static size_t hashed_label(const uint8_t *base, size_t len, uint8_t *out)
 {
     uint8_t name[NAME_WIRE_MAX];

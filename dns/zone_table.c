@@ -9,8 +9,8 @@
 #define A_LEN 14u                                           /* TYPE to the end of RDATA */
 #define AAAA_LEN 26u
 
-/* Zone names are the operator's, so a plain FNV-1a will do. It grows leftwards, a label at a time: one walk over a name gives the
- * hash of every suffix. */
+/* Zone names are the operator's, so a plain FNV-1a will do. It grows leftwards, a label at a time:
+ * one walk over a name gives the hash of every suffix. */
 #define HASH_START 2166136261u
 static uint32_t hash_label(uint32_t hash, const uint8_t *label)
 {

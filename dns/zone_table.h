@@ -1,7 +1,9 @@
-/* What the configuration says, ready for answering: zones, delegate zone, addresses; private to dns/. Immutable.
+/* What the configuration says, ready for answering: zones, delegate zone, addresses; private to
+ * dns/. Immutable.
  *
- * A zone's name server is `hostname` when that lies in a served zone, else "ns.<zone>": either way a name that we answer with
- * our own addresses, because ACME clients resolve the NS host and ask it on port 53.
+ * A zone's name server is `hostname` when that lies in a served zone, else "ns.<zone>": either way
+ * a name that we answer with our own addresses, because ACME clients resolve the NS host and ask it
+ * on port 53.
  * Thread: any. */
 #ifndef DNS_ZONE_TABLE_H
 #define DNS_ZONE_TABLE_H
@@ -37,7 +39,8 @@ struct dns_name {
     enum label_kind first;         /* LABEL_OTHER for the root */
     bool is_rest_ldh, is_last_ldh; /* every label behind the first; the top-level one */
 };
-/* Reads an uncompressed name from p. Octets used, 0 when broken: too long, cut off, or compressed. */
+/* Reads an uncompressed name from p. Octets used, 0 when broken: too long, cut off, or
+ * compressed. */
 size_t dns_name_read(const uint8_t *p, size_t left, struct dns_name *out);
 
 struct zone_entry {
@@ -81,7 +84,8 @@ bool zone_is_ns(const struct zone_table *table, const struct dns_name *name,
                 const struct zone_match *match);
 /* Does the zone found have an automatic CNAME at this name (_acme-challenge.<well-formed name>)? */
 bool zone_has_challenge(const struct dns_name *name, const struct zone_match *match);
-/* The CNAME's target; out: NAME_WIRE_MAX octets. Returns its length; *suffix: where the delegate zone starts in it. */
+/* The CNAME's target; out: NAME_WIRE_MAX octets. Returns its length; *suffix: where the delegate
+ * zone starts in it. */
 size_t zone_challenge_target(const struct zone_table *table, const struct dns_name *name,
                              uint8_t *out, size_t *suffix);
 

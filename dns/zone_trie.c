@@ -243,8 +243,9 @@ static void unmake(struct trie_change *c, struct trie_node *node)
     mem_free(node);
 }
 
-/* The node without the owner. Below the root a node holds at least two owners, so only the root can become empty, and a node that
- * would be left with a single owner gives it to its parent (the shape depends on the contents only). NULL: out of memory. */
+/* The node without the owner. Below the root a node holds at least two owners, so only the root can
+ * become empty, and a node that would be left with a single owner gives it to its parent (the shape
+ * depends on the contents only). NULL: out of memory. */
 static struct trie_node *take_out(struct trie_change *c, struct trie_node *node, unsigned shift,
                                   const struct zone_owner *owner)
 {

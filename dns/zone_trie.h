@@ -1,9 +1,11 @@
 /* The owners of the delegate zone as a persistent hash trie, private to dns/.
  *
- * Nodes and owners never change once a snapshot holds them: a change copies the path from the root to one slot and shares the
- * rest. Keys are 64-bit keyed hashes of the lower-case wire name, five bits a level. Nothing is freed here but what a failed
- * change made: a struct trie_change lists what is new and what became stale, and zone.c decides when nobody can hold the latter.
- * Two names with one hash (about 1 in 10^9 at 100,000 names; the key is drawn at start) cannot both be put: ERR_CONFLICT.
+ * Nodes and owners never change once a snapshot holds them: a change copies the path from the root
+ * to one slot and shares the rest. Keys are 64-bit keyed hashes of the lower-case wire name, five
+ * bits a level. Nothing is freed here but what a failed change made: a struct trie_change lists
+ * what is new and what became stale, and zone.c decides when nobody can hold the latter. Two names
+ * with one hash (about 1 in 10^9 at 100,000 names; the key is drawn at start) cannot both be put:
+ * ERR_CONFLICT.
  * Thread: finding, any; changing, one writer at a time. */
 #ifndef DNS_ZONE_TRIE_H
 #define DNS_ZONE_TRIE_H
@@ -15,14 +17,16 @@
 #include "core/util/err.h"
 #include "dns/zone.h"
 
-/* RRs of one type and size, encoded from TYPE to the end of RDATA: only the owner name is missing. */
+/* RRs of one type and size, encoded from TYPE to the end of RDATA: only the owner name is
+ * missing. */
 struct zone_rrs {
     const uint8_t *data; /* rr_n times rr_len bytes */
     uint16_t rr_n;
     uint16_t rr_len;
 };
 
-/* One allocation: the struct, wire name, RRs, then the values with their publishers (read by the validator only). */
+/* One allocation: the struct, wire name, RRs, then the values with their publishers (read by the
+ * validator only). */
 struct zone_owner {
     uint64_t hash;
     const uint8_t *wire;
@@ -46,8 +50,8 @@ uint64_t trie_hash(const uint64_t key[2], const uint8_t *wire, size_t len);
 /* NULL: no such owner. root may be NULL (empty). */
 const struct zone_owner *trie_find(const struct trie_node *root, uint64_t hash, const uint8_t *wire,
                                    size_t len);
-/* Add or replace. *out: the new root. ERR_NOMEM, ERR_CONFLICT: nothing changed, fresh is freed. The owner stays the caller's
- * until ERR_OK. */
+/* Add or replace. *out: the new root. ERR_NOMEM, ERR_CONFLICT: nothing changed, fresh is freed. The
+ * owner stays the caller's until ERR_OK. */
 MUST_USE struct err trie_put(struct trie_change *change, struct trie_node *root,
                              struct zone_owner *owner, struct trie_node **out);
 /* Take out the owner that trie_find() gave. *out may become NULL. */

@@ -16,11 +16,6 @@ struct admin_api {
     int64_t started_ms;
 };
 
-static void json_freep(json_t **value)
-{
-    json_decref(*value);
-}
-
 static void respond_json(struct http_resp *resp, int status, json_t *value)
 {
     char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT);
@@ -55,7 +50,7 @@ static const char *title_of(int status)
 
 void admin_problem(struct http_resp *resp, int status, const char *detail)
 {
-    AUTO(json_freep)
+    AUTO(json_decrefp)
     json_t *doc = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title",
                             title_of(status), "status", status, "detail", detail);
     char *text = doc == NULL ? NULL : json_dumps(doc, JSON_COMPACT);
@@ -160,7 +155,7 @@ static struct err bindings_json(struct admin_api *api, json_t **out)
     size_t n = 0;
 
     TRY(delegate_bindings(api->o.delegate, NULL, &bindings, &n));
-    AUTO(json_freep) json_t *list = json_array();
+    AUTO(json_decrefp) json_t *list = json_array();
     TRY_PTR(list);
     for (size_t i = 0; i < n; i++) {
         json_t *one = json_pack("{s:s, s:s, s:s, s:o}", "name", bindings[i].name, "client",
@@ -176,8 +171,8 @@ static struct err bindings_json(struct admin_api *api, json_t **out)
 
 static struct err list_json(struct admin_api *api, json_t **out)
 {
-    AUTO(json_freep) json_t *clients = NULL;
-    AUTO(json_freep) json_t *bindings = NULL;
+    AUTO(json_decrefp) json_t *clients = NULL;
+    AUTO(json_decrefp) json_t *bindings = NULL;
 
     TRY(clients_json(api, &clients));
     TRY(bindings_json(api, &bindings));
@@ -188,7 +183,7 @@ static struct err list_json(struct admin_api *api, json_t **out)
 
 static void handle_list(void *ctx, const struct http_req *req, struct http_resp *resp)
 {
-    AUTO(json_freep) json_t *body = NULL;
+    AUTO(json_decrefp) json_t *body = NULL;
 
     (void)req;
     struct err e = list_json(ctx, &body);
@@ -229,7 +224,7 @@ static struct err add_client(struct admin_api *api, const struct http_req *req, 
     size_t names_n = 0;
     size_t networks_n = 0;
     char secret[CLIENT_SECRET_MAX + 1];
-    AUTO(json_freep)
+    AUTO(json_decrefp)
     json_t *doc = json_loadb((const char *)req->body, req->body_len, JSON_REJECT_DUPLICATES, NULL);
 
     const char *name = json_string_value(json_object_get(doc, "name"));
@@ -249,7 +244,7 @@ static struct err add_client(struct admin_api *api, const struct http_req *req, 
 
 static void handle_add(void *ctx, const struct http_req *req, struct http_resp *resp)
 {
-    AUTO(json_freep) json_t *body = NULL;
+    AUTO(json_decrefp) json_t *body = NULL;
     struct err e = add_client(ctx, req, &body);
 
     if (e.code != ERR_OK) {
@@ -295,7 +290,7 @@ static void handle_cname(void *ctx, const struct http_req *req, struct http_resp
         respond_err(resp, e, "admin.cname");
         return;
     }
-    AUTO(json_freep) json_t *body = json_pack("{s:s}", "cname", buf_str(&line));
+    AUTO(json_decrefp) json_t *body = json_pack("{s:s}", "cname", buf_str(&line));
     respond_json(resp, 200, body);
 }
 
@@ -363,7 +358,7 @@ static struct err status_json(struct admin_api *api, json_t **out)
 
 static void handle_status(void *ctx, const struct http_req *req, struct http_resp *resp)
 {
-    AUTO(json_freep) json_t *body = NULL;
+    AUTO(json_decrefp) json_t *body = NULL;
 
     (void)req;
     struct err e = status_json(ctx, &body);

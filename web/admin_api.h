@@ -1,7 +1,8 @@
 /* The admin API on the control socket: what the command line asks of a running daemon.
  *
- * Reached only through <state_dir>/control.sock (mode 0600), so whoever connects already owns the state directory; nothing here
- * authenticates. JSON in and out; failures are problem documents (RFC 7807).
+ * Reached only through <state_dir>/control.sock (mode 0600), so whoever connects already owns the
+ * state directory; nothing here authenticates. JSON in and out; failures are problem documents
+ * (RFC 7807).
  * Thread: handlers on HTTP threads; the options' objects are borrowed for the API's life. */
 #ifndef WEB_ADMIN_API_H
 #define WEB_ADMIN_API_H

@@ -119,12 +119,6 @@ struct err door_refused(struct err e, const struct delegate_refusal *refusal, co
     FAIL(ERR_INTERNAL, "delegate refused without a reason");
 }
 
-void door_json_freep(json_t **value)
-{
-    json_decref(*value);
-    *value = NULL;
-}
-
 static int append_json(const char *text, size_t len, void *arg)
 {
     buf_put(arg, text, len);
@@ -133,7 +127,7 @@ static int append_json(const char *text, size_t len, void *arg)
 
 void door_respond(struct http_resp *resp, int status, json_t *take_value)
 {
-    AUTO(door_json_freep) json_t *value = take_value;
+    AUTO(json_decrefp) json_t *value = take_value;
     struct buf text;
 
     buf_init(&text, HTTP_RESPONSE_MAX);

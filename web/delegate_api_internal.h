@@ -28,7 +28,6 @@ void door_fail(const struct delegate_api *api, const struct http_req *req, const
                struct err e, struct delegate_fault *fault, struct http_resp *resp);
 /* Takes value; NULL is answered as lack of memory. */
 void door_respond(struct http_resp *resp, int status, json_t *take_value);
-void door_json_freep(json_t **value); /* for AUTO() */
 
 void door_register(void *ctx, const struct http_req *req, struct http_resp *resp);
 void door_update(void *ctx, const struct http_req *req, struct http_resp *resp);

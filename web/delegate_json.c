@@ -29,11 +29,6 @@ struct err delegate_fault_set(struct delegate_fault *fault, int status, const ch
     FAIL(ERR_REJECTED, "%s: %s", error, fault->detail);
 }
 
-static void json_freep(json_t **value)
-{
-    json_decref(*value);
-}
-
 static struct err parse_object(const uint8_t *body, size_t len, json_t **out,
                                struct delegate_fault *fault)
 {
@@ -125,7 +120,7 @@ static struct err parse_raw(const json_t *object, struct delegate_httpreq *out,
 struct err delegate_httpreq_parse(const uint8_t *body, size_t len, struct delegate_httpreq *out,
                                   struct delegate_fault *fault)
 {
-    AUTO(json_freep) json_t *object = NULL;
+    AUTO(json_decrefp) json_t *object = NULL;
     struct delegate_httpreq parsed = {"", ""};
 
     TRY(parse_object(body, len, &object, fault));
@@ -188,7 +183,7 @@ static struct err copy_nets(const json_t *list, struct delegate_allowfrom *out,
 struct err delegate_register_parse(const uint8_t *body, size_t len, struct delegate_allowfrom *out,
                                    struct delegate_fault *fault)
 {
-    AUTO(json_freep) json_t *object = NULL;
+    AUTO(json_decrefp) json_t *object = NULL;
 
     out->n = 0;
     if (is_nothing(body, len)) {
@@ -234,7 +229,7 @@ static struct err copy_subdomain(const json_t *object, char *out, struct delegat
 struct err delegate_update_parse(const uint8_t *body, size_t len, struct delegate_update_body *out,
                                  struct delegate_fault *fault)
 {
-    AUTO(json_freep) json_t *object = NULL;
+    AUTO(json_decrefp) json_t *object = NULL;
     struct delegate_update_body parsed = {"", ""};
 
     TRY(parse_object(body, len, &object, fault));
@@ -246,7 +241,7 @@ struct err delegate_update_parse(const uint8_t *body, size_t len, struct delegat
 
 struct err delegate_storage_parse(const uint8_t *body, size_t len, struct delegate_fault *fault)
 {
-    AUTO(json_freep) json_t *object = NULL;
+    AUTO(json_decrefp) json_t *object = NULL;
 
     return parse_object(body, len, &object, fault);
 }

@@ -104,7 +104,7 @@ void door_storage_list(void *ctx, const struct http_req *req, struct http_resp *
     const struct delegate_api *api = ctx;
     struct delegate_who who;
     struct delegate_fault fault = {500, "db_error", ""};
-    AUTO(door_json_freep) json_t *map = json_object();
+    AUTO(json_decrefp) json_t *map = json_object();
 
     struct err e = list_accounts(api, req, &who, map, &fault);
     if (e.code != ERR_OK) {

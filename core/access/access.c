@@ -456,7 +456,8 @@ static int by_name(const void *a, const void *b)
     return strcasecmp(x->name, y->name);
 }
 
-/* Under the lock: fills at most clients_n entries, counting the started one too, so that a failure frees all. */
+/* Under the lock: fills at most clients_n entries, counting the started one too, so that a failure
+ * frees all. */
 static struct err describe_all(const struct access *access, struct access_client_info *list,
                                size_t *n)
 {

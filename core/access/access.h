@@ -1,8 +1,10 @@
 /* Clients and policy: who may act, for which identifiers, from which networks.
  *
- * Clients come from the configuration (read-only) and from the store (`client add`). The in-memory table holds immutable
- * entries behind reference counts, linked and unlinked by on-commit hooks; lookups take a short lock, never SQL. Client
- * names differ in more than case; "open" is taken by anonymous publishers. Secrets are compared in constant time; 10 failures a minute from one address are answered ERR_LIMIT (HTTP 429) until the minute is over.
+ * Clients come from the configuration (read-only) and from the store (`client add`). The in-memory
+ * table holds immutable entries behind reference counts, linked and unlinked by on-commit hooks;
+ * lookups take a short lock, never SQL. Client names differ in more than case; "open" is taken by
+ * anonymous publishers. Secrets are compared in constant time; 10 failures a minute from one
+ * address are answered ERR_LIMIT (HTTP 429) until the minute is over.
  * Thread: any, unless said. Not checked here: that an identifier lies in a zone. */
 #ifndef CORE_ACCESS_ACCESS_H
 #define CORE_ACCESS_ACCESS_H
@@ -17,6 +19,7 @@
 #include "core/util/err.h"
 #include "core/util/name.h"
 
+#define ACCESS_OPEN_NAME "open" /* who publishes without a credential; no client may have it */
 #define ACCESS_FAILURES_PER_MINUTE 10u
 #define ACCESS_SECRET_LEN 44u /* of a secret made by us */
 #define ACCESS_NAMES_MAX 256u
@@ -25,30 +28,33 @@
 extern const struct store_module ACCESS_STORE_MODULE;
 
 struct access;
-/* Loads the store's clients; ERR_CONFIG with a sentence when a name is both in the configuration and in the store. Borrows
- * cfg and store for its lifetime. */
+/* Loads the store's clients; ERR_CONFIG with a sentence when a name is both in the configuration
+ * and in the store. Borrows cfg and store for its lifetime. */
 MUST_USE struct err access_open(const struct config *cfg, struct store *store, struct access **out);
 void access_close(struct access *access);
 
 /* Check a client's name and secret from `peer`.
- * ERR_OK; ERR_DENIED unknown name or wrong secret (same sentence for both, same time), or a peer outside the client's networks
- * (*is_network set); ERR_LIMIT too many failures from this address. name_out: CLIENT_NAME_MAX + 1, the stored spelling. */
+ * ERR_OK; ERR_DENIED unknown name or wrong secret (same sentence for both, same time), or a peer
+ * outside the client's networks (*is_network set); ERR_LIMIT too many failures from this address.
+ * name_out: CLIENT_NAME_MAX + 1, the stored spelling. */
 MUST_USE struct err access_authenticate(struct access *access, const char *name, const char *secret,
                                         const struct ip_addr *peer, char *name_out,
                                         bool *is_network);
-/* Count a failed credential check made elsewhere (registrations) and tell whether the address is over its limit. */
+/* Count a failed credential check made elsewhere (registrations) and tell whether the address is
+ * over its limit. */
 void access_count_failure(struct access *access, const struct ip_addr *peer);
 bool access_is_throttled(struct access *access, const struct ip_addr *peer);
 
-/* May client `name` have identifier `id`, wildcard flag included, at this moment? false for unknown clients. */
+/* May client `name` have identifier `id`, wildcard flag included, at this moment? false for unknown
+ * clients. */
 bool access_may(struct access *access, const char *name, const struct ident *id);
 /* May it publish at _acme-challenge.<base>, that is: may it have base, *.base, or both? */
 bool access_may_publish(struct access *access, const char *name, const char *base);
 /* Is `peer` in the client's networks (none configured: anywhere)? */
 bool access_network_ok(struct access *access, const char *name, const struct ip_addr *peer);
 bool access_exists(struct access *access, const char *name);
-/* The same inside a write transaction: a removal earlier in the same batch is seen, which the in-memory table shows only after the
- * commit. Writer thread. */
+/* The same inside a write transaction: a removal earlier in the same batch is seen, which the
+ * in-memory table shows only after the commit. Writer thread. */
 MUST_USE struct err access_exists_tx(struct access *access, struct db *db, const char *name,
                                      bool *is_there);
 /* SHA-256 of the client's secret: an input of derived passwords. ERR_NOT_FOUND. */
@@ -65,17 +71,18 @@ struct access_client_info {
     char *networks;       /* comma separated, "" = anywhere */
     int64_t created_unix; /* 0 for configured ones */
 };
-/* Add a stored client. secret may be NULL: one is made. secret_out: CLIENT_SECRET_MAX + 1, wiped by the caller. ERR_CONFLICT when
- * the name exists, ERR_MALFORMED/ERR_LIMIT with a sentence for bad names, patterns, networks. Durable on return. */
+/* Add a stored client. secret may be NULL: one is made. secret_out: CLIENT_SECRET_MAX + 1, wiped by
+ * the caller. ERR_CONFLICT when the name exists, ERR_MALFORMED/ERR_LIMIT with a sentence for bad
+ * names, patterns, networks. Durable on return. */
 MUST_USE struct err access_client_add(struct access *access, const char *name, const char *secret,
                                       const char *const *patterns, size_t patterns_n,
                                       const char *const *networks, size_t networks_n,
                                       char *secret_out);
-/* Remove a stored client; also calls every hook registered with access_on_remove() inside the same transaction. ERR_NOT_FOUND;
- * ERR_DENIED with a sentence for configured clients. */
+/* Remove a stored client; also calls every hook registered with access_on_remove() inside the same
+ * transaction. ERR_NOT_FOUND; ERR_DENIED with a sentence for configured clients. */
 MUST_USE struct err access_client_remove(struct access *access, const char *name);
-/* Called inside the removing transaction, so that values, registrations and authorizations go with the client. Register before
- * threads start; at most 8. */
+/* Called inside the removing transaction, so that values, registrations and authorizations go with
+ * the client. Register before threads start; at most 8. */
 MUST_USE struct err access_on_remove(struct access *access,
                                      struct err (*fn)(void *ctx, struct db *db, const char *client),
                                      void *ctx);
@@ -84,7 +91,8 @@ MUST_USE struct err access_list(struct access *access, struct access_client_info
                                 size_t *out_n);
 void access_list_free(struct access_client_info *list, size_t n);
 
-/* One audit row in the caller's transaction. All strings borrowed; detail is a sentence; empty strings are fine. */
+/* One audit row in the caller's transaction. All strings borrowed; detail is a sentence; empty
+ * strings are fine. */
 struct audit_row {
     const char *event;          /* "delegate.publish", "client.remove" */
     const char *actor;          /* client name, "open", "admin", "maintenance", account id */

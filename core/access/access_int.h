@@ -1,7 +1,7 @@
 /* Inside core/access only: the client entry, the failure table, and the module's SQL.
  *
- * A client entry is immutable; the table of them changes by linking and unlinking entries under the lock, which needs no
- * memory and so cannot fail in an on-commit hook. Readers hold a reference. */
+ * A client entry is immutable; the table of them changes by linking and unlinking entries under the
+ * lock, which needs no memory and so cannot fail in an on-commit hook. Readers hold a reference. */
 #ifndef CORE_ACCESS_ACCESS_INT_H
 #define CORE_ACCESS_ACCESS_INT_H
 
@@ -16,8 +16,7 @@
 #define REMOVE_HOOKS_MAX 8u
 #define THROTTLE_WINDOW_MS 60000
 #define THROTTLE_SETS 512u
-#define THROTTLE_WAYS 8u        /* 4,096 addresses in all */
-#define CLIENT_NAME_OPEN "open" /* the storage account name of anonymous publishers */
+#define THROTTLE_WAYS 8u /* 4,096 addresses in all */
 
 struct client {
     struct client *next; /* bucket chain, under the table's lock */
@@ -44,7 +43,8 @@ void client_unrefp(struct client **client);
 MUST_USE struct err client_names_text(const struct client *client, struct buf *out);
 MUST_USE struct err client_networks_text(const struct client *client, struct buf *out);
 
-/* throttle.c: failures per address (IPv6: per /64) and minute, in a bounded table that forgets the oldest. Thread: any. */
+/* throttle.c: failures per address (IPv6: per /64) and minute, in a bounded table that forgets the
+ * oldest. Thread: any. */
 struct throttle;
 MUST_USE struct err throttle_new(struct throttle **out);
 void throttle_free(struct throttle *throttle);

@@ -38,11 +38,11 @@ static struct err client_new(const char *name, const char *secret, struct client
             "with a letter or digit",
             name, CLIENT_NAME_MAX);
     }
-    if (strcasecmp(name, CLIENT_NAME_OPEN) == 0) {
+    if (strcasecmp(name, ACCESS_OPEN_NAME) == 0) {
         FAIL(ERR_MALFORMED,
              "a client may not be called '%s': that is the account name of anonymous "
              "publishers; choose another name",
-             CLIENT_NAME_OPEN);
+             ACCESS_OPEN_NAME);
     }
     const char *why = NULL;
     if (!config_secret_ok(secret, &why)) {

@@ -153,7 +153,8 @@ static bool read_length(const char *text, size_t *out)
     return true;
 }
 
-/* Two readings of where the body ends are how requests get smuggled past a proxy (RFC 9112 §6.3). */
+/* Two readings of where the body ends are how requests get smuggled past a proxy
+ * (RFC 9112 §6.3). */
 static void check_headers(struct exchange *x, const struct header_scan *scan)
 {
     size_t length = 0;

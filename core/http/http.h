@@ -1,11 +1,13 @@
-/* HTTP/1.1 server over libmicrohttpd: HTTPS, plain HTTP and Unix-socket listeners, route table, body caps.
+/* HTTP/1.1 server over libmicrohttpd: HTTPS, plain HTTP and Unix-socket listeners, route table,
+ * body caps.
  *
- * Handlers run on pool threads, may block on the store, never touch the network. Every response carries Content-Length,
- * "X-Content-Type-Options: nosniff" and Cache-Control: no-store unless the handler sets its own Cache-Control. The server
- * answers 404, 405 (with Allow), 413 and 400 by itself through options.on_error. A HEAD request runs the GET (or HEAD)
- * handler; its body is dropped. Method, path and headers are checked for length; the path is taken as sent: percent escapes
- * are not decoded (none of our paths needs them) and a path with ".." or a control character is 400.
- * Only this library includes microhttpd.h and gnutls. Limits: HTTP_* below. */
+ * Handlers run on pool threads, may block on the store, never touch the network. Every response
+ * carries Content-Length, "X-Content-Type-Options: nosniff" and Cache-Control: no-store unless the
+ * handler sets its own Cache-Control. The server answers 404, 405 (with Allow), 413 and 400 by
+ * itself through options.on_error. A HEAD request runs the GET (or HEAD) handler; its body is
+ * dropped. Method, path and headers are checked for length; the path is taken as sent: percent
+ * escapes are not decoded (none of our paths needs them) and a path with ".." or a control
+ * character is 400. Only this library includes microhttpd.h and gnutls. Limits: HTTP_* below. */
 #ifndef CORE_HTTP_HTTP_H
 #define CORE_HTTP_HTTP_H
 
@@ -38,8 +40,8 @@ struct http_req {
     const char *content_type; /* "" when absent */
     const uint8_t *body;
     size_t body_len;
-    struct ip_addr
-        peer; /* the socket's, or the last X-Forwarded-For hop when that is a trusted proxy */
+    /* the socket's, or the last X-Forwarded-For hop when that is a trusted proxy */
+    struct ip_addr peer;
     enum http_listener listener;
     const char *id;         /* request id, the log scope */
     const void *connection; /* for http_header() */
@@ -74,7 +76,7 @@ struct http_bind {
     const char *unix_path;       /* for CONTROL; replaced if stale, mode 0600 */
 };
 
-/* Supplies the current TLS certificate chain and key as PEM; called again after http_tls_reload(). */
+/* A TLS certificate chain and its key as PEM. */
 struct http_tls {
     char *cert_pem; /* leaf first, then intermediates; owned by the caller */
     char *key_pem;
@@ -85,8 +87,7 @@ struct http_options {
     size_t binds_n;
     const struct http_route *routes; /* copied; more specific (longer) paths win */
     size_t routes_n;
-    unsigned
-        threads; /* per TLS bind, which blocks them on the store; other listeners need few and take fewer */
+    unsigned threads; /* per TLS bind, whose handlers block on the store; others take fewer */
     const struct ip_net *trusted_proxies;
     size_t trusted_proxies_n;
     /* Fills resp for an error the server found itself; `detail` is a sentence. */
@@ -96,12 +97,13 @@ struct http_options {
 };
 
 struct http_server;
-/* Bind every socket (so that the caller may drop privileges), without answering yet. ERR_BUSY: address in use or not
- * permitted, with a sentence that names it. */
+/* Bind every socket (so that the caller may drop privileges), without answering yet. ERR_BUSY:
+ * address in use or not permitted, with a sentence that names it. */
 MUST_USE struct err http_server_bind(const struct http_options *options, struct http_server **out);
 /* Start answering. tls may be NULL when no TLS bind exists. The server keeps its own copies. */
 MUST_USE struct err http_server_start(struct http_server *server, const struct http_tls *tls);
-/* Swap the certificate for new handshakes, without restart. Thread: any. On failure the old one stays. */
+/* Swap the certificate for new handshakes, without restart. Thread: any. On failure the old one
+ * stays. */
 MUST_USE struct err http_tls_reload(struct http_server *server, const struct http_tls *tls);
 /* The bound endpoint of bind i (the port picked for port 0). */
 struct ip_endpoint http_server_endpoint(const struct http_server *server, size_t i);
@@ -110,8 +112,8 @@ void http_server_free(struct http_server *server);
 
 /* A request header (case-insensitive name) or NULL; borrowed for the request. */
 const char *http_header(const struct http_req *req, const char *name);
-/* HTTP Basic credentials: ERR_NOT_FOUND without the header, ERR_MALFORMED when it cannot be read. user/pass are
- * terminated copies; password is wiped by the caller (mem_wipe). */
+/* HTTP Basic credentials: ERR_NOT_FOUND without the header, ERR_MALFORMED when it cannot be read.
+ * user/pass are terminated copies; password is wiped by the caller (mem_wipe). */
 #define HTTP_BASIC_MAX 256u
 MUST_USE struct err http_basic(const struct http_req *req, char user[HTTP_BASIC_MAX],
                                char pass[HTTP_BASIC_MAX]);
@@ -124,8 +126,9 @@ void http_resp_body(struct http_resp *resp, int status, const char *content_type
                     size_t len);
 void http_resp_text(struct http_resp *resp, int status, const char *content_type, const char *text);
 
-/* For unit tests and fuzzing: the route table and path rules without sockets. Returns the route that would run, with *tail
- * set, or NULL with *status 404, 405 or 400 (and *allow: mask of allowed methods). */
+/* For unit tests and fuzzing: the route table and path rules without sockets. Returns the route
+ * that would run, with *tail set, or NULL with *status 404, 405 or 400 (and *allow: mask of allowed
+ * methods). */
 struct http_router;
 MUST_USE struct err http_router_new(const struct http_route *routes, size_t n,
                                     struct http_router **out);

@@ -1,5 +1,6 @@
 #include "core/http/internal.h"
 
+#include "core/util/file.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
 
@@ -12,13 +13,6 @@
 #include <unistd.h>
 
 #define BACKLOG 512
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd);
-    }
-}
 
 static int take_fd(int *fd)
 {
@@ -64,7 +58,7 @@ struct err http_listen_tcp(const struct ip_endpoint *endpoint, const char *what,
     const int on = 1;
 
     ip_endpoint_text(endpoint, where);
-    AUTO(close_fd)
+    AUTO(file_closep)
     int s = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s < 0 && errno == EAFNOSUPPORT && endpoint->addr.family == 6 && is_any(&endpoint->addr)) {
         /* "[::]" is a default: a machine without IPv6 shall start all the same. */
@@ -106,7 +100,7 @@ static struct err remove_stale(const struct sockaddr_un *sa)
     if (!S_ISSOCK(st.st_mode)) {
         FAIL(ERR_BUSY, "%s is in the way and not a socket: move it elsewhere", sa->sun_path);
     }
-    AUTO(close_fd) int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    AUTO(file_closep) int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s < 0) {
         FAIL(ERR_IO, "socket: %s", err_errno_text(errno));
     }
@@ -133,11 +127,12 @@ struct err http_listen_unix(const char *path, int *fd)
     }
     memcpy(sa.sun_path, path, len + 1);
     TRY(remove_stale(&sa));
-    AUTO(close_fd) int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    AUTO(file_closep) int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s < 0) {
         return fail_bind("the control socket", path, errno);
     }
-    /* The mode of the unbound socket is the mode that bind() creates the file with: never a moment of 0755. */
+    /* The mode of the unbound socket is the mode that bind() creates the file with: never a moment
+     * of 0755. */
     if (fchmod(s, 0600) != 0 || bind(s, (const struct sockaddr *)&sa, sizeof(sa)) != 0 ||
         listen(s, BACKLOG) != 0) {
         return fail_bind("the control socket", path, errno);

@@ -1,8 +1,10 @@
-/* Connections that wait for a whole request header, oldest first: who is shut when the server fills up.
+/* Connections that wait for a whole request header, oldest first: who is shut when the server fills
+ * up.
  *
- * libmicrohttpd's timeout starts anew with every byte, so a peer that sends its headers byte by byte could keep its place for hours. Once
- * half of HTTP_CONNECTIONS_MAX is taken, each new connection ends those that have waited longer than PEERS_PATIENCE_MS.
- * Internal to core/http. Thread rule: any; leaf lock. */
+ * libmicrohttpd's timeout starts anew with every byte, so a peer that sends its headers byte by
+ * byte could keep its place for hours. Once half of HTTP_CONNECTIONS_MAX is taken, each new
+ * connection ends those that have waited longer than PEERS_PATIENCE_MS. Internal to core/http.
+ * Thread rule: any; leaf lock. */
 #ifndef CORE_HTTP_PEERS_H
 #define CORE_HTTP_PEERS_H
 

@@ -33,7 +33,8 @@ static void log_library(void *cls, const char *fmt, va_list args)
     log_ev(LOG_DEBUG, "http.library", {"msg", text});
 }
 
-/* The library's own limit is per listener and divided among its threads; this one holds for the whole server. */
+/* The library's own limit is per listener and divided among its threads; this one holds for the
+ * whole server. */
 static enum MHD_Result accept_policy(void *cls, const struct sockaddr *addr, socklen_t addr_len)
 {
     struct http_daemon *daemon = cls;

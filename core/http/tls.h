@@ -1,6 +1,7 @@
 /* The server certificate: the current one, and the one that a handshake under way still needs.
  *
- * Internal to core/http; tls.c is the only file that includes gnutls. Sessions are passed as void *. Thread rule: any. */
+ * Internal to core/http; tls.c is the only file that includes gnutls. Sessions are passed as void
+ * *. Thread rule: any. */
 #ifndef CORE_HTTP_TLS_H
 #define CORE_HTTP_TLS_H
 
@@ -18,7 +19,8 @@ MUST_USE struct err tls_box_new(struct tls_box **out);
 void tls_box_free(struct tls_box *box); /* NULL is fine; no hold may be left */
 /* Check and swap. ERR_CONFIG with a sentence when chain and key do not fit; the old one stays. */
 MUST_USE struct err tls_box_set(struct tls_box *box, const struct http_tls *pem);
-/* Tie a new connection's session to the box; NULL when memory is exhausted (its handshake then fails). */
+/* Tie a new connection's session to the box; NULL when memory is exhausted (its handshake then
+ * fails). */
 struct tls_hold *tls_hold_new(struct tls_box *box, void *session);
 void tls_hold_free(struct tls_hold *hold); /* NULL is fine */
 /* The gnutls_certificate_retrieve_function3 for libmicrohttpd. */

@@ -1,6 +1,7 @@
 /* The driver's side of the store: connections, transactions and statements of one database engine.
  *
- * For store.c, writer.c and migrate.c only; sqlite.c implements it, and a second engine would implement the same list.
+ * For store.c, writer.c and migrate.c only; sqlite.c implements it, and a second engine would
+ * implement the same list.
  * Thread rule: a connection belongs to one thread at a time. */
 #ifndef CORE_STORE_DRIVER_H
 #define CORE_STORE_DRIVER_H
@@ -37,8 +38,8 @@ MUST_USE struct err drv_savepoint_undo(struct db *db);
 /* False once an engine failure (disk full) has rolled the transaction back by itself. */
 bool drv_in_transaction(const struct db *db);
 
-/* Run fn, then close what it left open (asserted in debug builds). A statement that failed without fn having looked
- * at it makes the call fail. */
+/* Run fn, then close what it left open (asserted in debug builds). A statement that failed without
+ * fn having looked at it makes the call fail. */
 MUST_USE struct err drv_call(struct db *db, store_fn fn, void *arg);
 /* One or more statements without parameters: migrations. */
 MUST_USE struct err drv_script(struct db *db, const char *sql);

@@ -5,8 +5,8 @@
 
 #include "core/store/store.h"
 
-/* Apply every missing step in one transaction on the writer's connection. ERR_DB with a sentence when the database has
- * steps or modules that this program does not know. */
+/* Apply every missing step in one transaction on the writer's connection. ERR_DB with a sentence
+ * when the database has steps or modules that this program does not know. */
 MUST_USE struct err migrate_run(struct db *db, const struct store_module *modules, size_t n);
 
 #endif

@@ -228,7 +228,8 @@ static struct err run_literal(struct db *db, const char *sql)
 
 struct err drv_begin(struct db *db)
 {
-    /* IMMEDIATE: a writer that finds out at its first write could not wait for another process any more. */
+    /* IMMEDIATE: a writer that finds out at its first write could not wait for another process any
+     * more. */
     return run_literal(db, db->role == DRV_WRITER ? "BEGIN IMMEDIATE" : "BEGIN");
 }
 

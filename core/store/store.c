@@ -25,7 +25,8 @@ struct store {
 /* A call inside a call could wait for the connection or the thread that it occupies itself. */
 static _Thread_local bool is_inside;
 
-/* SQLite would create the file with the umask's mode; its -wal and -shm files take over the mode of this one. */
+/* SQLite would create the file with the umask's mode; its -wal and -shm files take over the mode of
+ * this one. */
 static struct err create_file(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

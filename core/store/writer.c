@@ -137,7 +137,8 @@ static bool job_in_batch(struct writer *w, struct job *job)
     return e.code == ERR_OK && drv_in_transaction(w->db);
 }
 
-/* All jobs in one transaction that was just begun. False: nothing of it is durable and no hook is left. */
+/* All jobs in one transaction that was just begun. False: nothing of it is durable and no hook is
+ * left. */
 static bool batch_together(struct writer *w, struct job *const *jobs, size_t n)
 {
     size_t ran = 0;

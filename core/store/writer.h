@@ -1,7 +1,7 @@
 /* The single writer: a queue of functions, one thread, group commit.
  *
- * Internal to core/store. Thread rule: writer_run() any thread but the writer's own; a job lives on its caller's stack
- * until the caller is woken. */
+ * Internal to core/store. Thread rule: writer_run() any thread but the writer's own; a job lives on
+ * its caller's stack until the caller is woken. */
 #ifndef CORE_STORE_WRITER_H
 #define CORE_STORE_WRITER_H
 

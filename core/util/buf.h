@@ -1,7 +1,8 @@
 /* Bounded growing buffers (writer) and bounded byte readers, both with a sticky failure.
  *
- * After the first failure every further call is a no-op, so that a builder or parser reads as a list of steps and
- * is checked once at its end.  Nothing here logs.  Thread rule: one owner at a time. */
+ * After the first failure every further call is a no-op, so that a builder or parser reads as a
+ * list of steps and is checked once at its end.  Nothing here logs.  Thread rule: one owner at a
+ * time. */
 #ifndef CORE_UTIL_BUF_H
 #define CORE_UTIL_BUF_H
 
@@ -40,7 +41,8 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list args) PRINTF_LIKE(2, 0)
 const char *buf_str(const struct buf *b);
 /* ERR_LIMIT or ERR_NOMEM if any append failed. */
 MUST_USE struct err buf_check(const struct buf *b);
-/* Hand the NUL-terminated text over (caller frees with mem_free); NULL when failed; the buffer is emptied. */
+/* Hand the NUL-terminated text over (caller frees with mem_free); NULL when failed; the buffer is
+ * emptied. */
 char *buf_take(struct buf *b);
 
 /* Reader: borrowed bytes. */

@@ -1,4 +1,5 @@
-/* Loading: defaults, file, environment, then the rules; and the little that others ask of a loaded configuration. */
+/* Loading: defaults, file, environment, then the rules; and the little that others ask of a loaded
+ * configuration. */
 #include "core/util/config.h"
 
 #include "core/util/config_internal.h"

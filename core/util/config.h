@@ -1,9 +1,10 @@
 /* Configuration: defaults, then the YAML file, then environment, into one struct.
  *
- * One option table (config_options.c) gives each key its type, default, range and sentence; it drives the file reader,
- * the environment (BAILIWICK_ + path), the defaults and the generated reference docs/configuration.md. The file is YAML 1.1
- * read through document nodes; booleans are exactly true/false; aliases, duplicate and unknown keys, wrong types and
- * out-of-range values are errors that name file, line, column and what was expected. Cross-checks (delegate zone, zones
+ * One option table (config_options.c) gives each key its type, default, range and sentence; it
+ * drives the file reader, the environment (BAILIWICK_ + path), the defaults and the generated
+ * reference docs/configuration.md. The file is YAML 1.1 read through document nodes; booleans are
+ * exactly true/false; aliases, duplicate and unknown keys, wrong types and out-of-range values are
+ * errors that name file, line, column and what was expected. Cross-checks (delegate zone, zones
  * ["."], open_any_name, secrets' shape, duplicate clients) happen here too.
  * Thread: load once; the result is read-only afterwards. */
 #ifndef CORE_UTIL_CONFIG_H
@@ -52,10 +53,10 @@ enum config_key_alg {
 struct config {
     char *path; /* of the file that was read, or NULL */
     char *state_dir;
-    char hostname[NAME_TEXT_MAX +
-                  1]; /* default: the machine's (first label + domain if it has one) */
-    struct ip_addr
-        *addresses; /* default: the machine's non-loopback addresses, loopback if it has none */
+    /* default: the machine's; one without a dot is put below the first zone */
+    char hostname[NAME_TEXT_MAX + 1];
+    /* default: the machine's non-loopback addresses, loopback if it has none */
+    struct ip_addr *addresses;
     size_t addresses_n;
     char *public_url; /* "https://host[:port]", no trailing slash */
     struct ip_endpoint *listen_https, *listen_http, *listen_dns;
@@ -87,17 +88,20 @@ struct config {
     enum log_format log_format;
 };
 
-/* path NULL: /etc/bailiwick/bailiwick.yaml if it exists, else defaults and environment only. `environ_` is a NULL-ended
- * list of "KEY=value" (pass environ). On ERR_CONFIG `problems` (a buf the caller owns) holds one line per fault, ready to
- * print: "FILE:LINE:COLUMN: key: what is wrong; what was expected". *out owned by the caller. */
+/* path NULL: /etc/bailiwick/bailiwick.yaml if it exists, else defaults and environment only.
+ * `environ_` is a NULL-ended list of "KEY=value" (pass environ). On ERR_CONFIG `problems` (a buf
+ * the caller owns) holds one line per fault, ready to print: "FILE:LINE:COLUMN: key: what is wrong;
+ * what was expected". *out owned by the caller. */
 MUST_USE struct err config_load(const char *path, char **environ_, struct buf *problems,
                                 struct config **out);
-/* The pure part, for tests and fuzzing: YAML text of `len` bytes under the name `label`. No environment, no files read. */
+/* The pure part, for tests and fuzzing: YAML text of `len` bytes under the name `label`. No
+ * environment, no files read. */
 MUST_USE struct err config_parse(const char *label, const char *text, size_t len,
                                  struct buf *problems, struct config **out);
 void config_free(struct config *cfg);
 void config_freep(struct config **cfg); /* for AUTO() */
-/* Append the reference (Markdown table rows: key, type, default, environment name, sentence) generated from the table. */
+/* Append the reference (Markdown table rows: key, type, default, environment name, sentence)
+ * generated from the table. */
 void config_reference(struct buf *out);
 /* A client name / secret as product.md rules; why (optional) gets a static phrase. */
 bool config_client_name_ok(const char *name);

@@ -29,7 +29,8 @@ static struct err default_zone(struct config_loader *loader)
     return err_ok();
 }
 
-/* The machine's name; without a dot it is put below the first zone, so that we answer for it ourselves. */
+/* The machine's name; without a dot it is put below the first zone, so that we answer for it
+ * ourselves. */
 static void default_hostname(struct config_loader *loader, const struct config_machine *machine)
 {
     struct config *cfg = loader->cfg;

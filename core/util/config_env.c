@@ -1,5 +1,6 @@
-/* The environment: BAILIWICK_ + the key's path in upper case, lists separated by commas, zones and clients in their
- * compact forms, and for each variable a twin with _FILE that names a file holding the value. */
+/* The environment: BAILIWICK_ + the key's path in upper case, lists separated by commas, zones and
+ * clients in their compact forms, and for each variable a twin with _FILE that names a file holding
+ * the value. */
 #include "core/util/config_internal.h"
 
 #include <stdio.h>
@@ -9,8 +10,8 @@
 
 #define ENV_VALUE_MAX 65536u
 
-/* Kubernetes and Docker links put these beside a service called "bailiwick"; they are not meant for us. A trailing '_'
- * stands for everything that begins so. */
+/* Kubernetes and Docker links put these beside a service called "bailiwick"; they are not meant for
+ * us. A trailing '_' stands for everything that begins so. */
 static const char *const FOREIGN[] = {"BAILIWICK_SERVICE_", "BAILIWICK_PORT_", "BAILIWICK_PORT",
                                       "BAILIWICK_CONFIG"};
 
@@ -131,7 +132,8 @@ static struct err read_zone(struct config_loader *loader, char *text,
     return err_ok();
 }
 
-/* name:secret:pattern[+pattern...][:network[+network...]]; networks come last because IPv6 has colons. */
+/* name:secret:pattern[+pattern...][:network[+network...]]; networks come last because IPv6 has
+ * colons. */
 static struct err read_client(struct config_loader *loader, char *text,
                               const struct config_where *where)
 {

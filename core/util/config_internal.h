@@ -1,8 +1,9 @@
-/* Shared by the config*.c files only: the option table's shape, values with their position, and the problem list.
+/* Shared by the config*.c files only: the option table's shape, values with their position, and the
+ * problem list.
  *
- * Both sources (YAML nodes, environment) turn what they read into a struct config_value and hand it to config_set(),
- * so that a key means the same wherever it comes from.  A fault of the administrator is a line in the problem list
- * and ERR_OK; an error code is our own failure. */
+ * Both sources (YAML nodes, environment) turn what they read into a struct config_value and hand it
+ * to config_set(), so that a key means the same wherever it comes from.  A fault of the
+ * administrator is a line in the problem list and ERR_OK; an error code is our own failure. */
 #ifndef CORE_UTIL_CONFIG_INTERNAL_H
 #define CORE_UTIL_CONFIG_INTERNAL_H
 
@@ -117,6 +118,7 @@ void config_problem(struct config_loader *loader, const struct config_where *whe
 /* base: the struct config, config_zone or config_client that option->offset refers to. */
 MUST_USE struct err config_set(struct config_loader *loader, void *base,
                                const struct config_option *option, const struct config_value *v);
+/* file_read() into text of its own, terminated; *out owned by the caller, who wipes secrets. */
 MUST_USE struct err config_read_file(const char *path, size_t max, char **out, size_t *out_len);
 
 /* --- config_things.c: zones and clients, one by one */

@@ -1,4 +1,5 @@
-/* The option table: one row per key, from which file, environment, defaults and reference are read. */
+/* The option table: one row per key, from which file, environment, defaults and reference are
+ * read. */
 #include "core/util/config_internal.h"
 
 #include <ctype.h>
@@ -45,7 +46,7 @@ const struct config_option CONFIG_OPTIONS[] = {
            .sentence =
                "Base of the URLs given to clients: https, a host, perhaps a port, no path."),
     OPTION("listen.https", TYPE_ENDPOINTS, "0.0.0.0:443,[::]:443", AT_LIST(listen_https),
-           .sentence = "Addresses for ACME, the doors and the admin API; at least one."),
+           .sentence = "Addresses for ACME, the doors and the trust pages; at least one."),
     OPTION("listen.http", TYPE_ENDPOINTS, "0.0.0.0:80,[::]:80", AT_LIST(listen_http),
            .sentence = "Addresses for the root certificate and other public files over plain HTTP; "
                        "`[]` turns it off."),
@@ -136,7 +137,8 @@ const struct config_option CONFIG_OPTIONS[] = {
     OPTION("acme.min_rsa_bits", TYPE_INT, "2048", AT(min_rsa_bits), .min = 2048, .max = 4096,
            .sentence = "Smallest RSA key in a certificate request; 2048 to 4096."),
     OPTION("acme.blocked_names", TYPE_NAMES, "", AT_LIST(blocked_names),
-           .sentence = "Names that nobody gets, nor any name below them."),
+           .sentence = "Names that nobody gets, nor any name below them. A wildcard above such a "
+                       "name is issued all the same: block that too where it matters."),
     LATER("acme.caa", SCOPE_CONFIG, TYPE_TEXT, "report",
           .sentence = "What a CAA record that excludes us does: report, enforce or off."),
     LATER("acme.rate_limits", SCOPE_CONFIG, TYPE_MAP, "", .sentence = "Rate limits."),
@@ -188,7 +190,8 @@ bool config_option_is_group(const char *key)
     return false;
 }
 
-/* Edit distance with one row; both texts are at most CONFIG_ENV_NAME_MAX characters, longer ones are far away. */
+/* Edit distance with one row; both texts are at most CONFIG_ENV_NAME_MAX characters, longer ones
+ * are far away. */
 size_t config_distance(const char *a, const char *b)
 {
     size_t row[CONFIG_ENV_NAME_MAX + 1];

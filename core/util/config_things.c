@@ -48,7 +48,8 @@ void config_clients_clear(struct config_loader *loader)
     cfg->clients_n = 0;
 }
 
-/* Room for one more in the list and in the list of positions, doubling. The lists start empty and n counts both. */
+/* Room for one more in the list and in the list of positions, doubling. The lists start empty and n
+ * counts both. */
 static struct err grow(void **list, size_t size, struct config_where **where, size_t n)
 {
     if (n != 0 && (n & (n - 1)) != 0) {

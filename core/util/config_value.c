@@ -1,14 +1,11 @@
 /* Typed values: one text or a list of texts becomes a field, or a line in the problem list. */
 #include "core/util/config_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "core/util/file.h"
 #include "core/util/mem.h"
 
 #define SHOWN_MAX 80 /* characters of a wrong value in a sentence */
@@ -75,47 +72,18 @@ void config_problem(struct config_loader *loader, const struct config_where *whe
     buf_putc(loader->problems, '\n');
 }
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd);
-    }
-}
-
 struct err config_read_file(const char *path, size_t max, char **out, size_t *out_len)
 {
-    AUTO(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
+    AUTO(buf_clear) struct buf text = BUF_INIT(max);
+    struct err e = file_read(path, &text);
+    size_t len = text.len;
 
-    if (fd < 0) {
-        FAIL(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read '%s': %s", path,
-             err_errno_text(errno));
+    if (e.code != ERR_OK) {
+        mem_wipe(text.data, len);
+        return e;
     }
-    if (fstat(fd, &st) != 0 || S_ISDIR(st.st_mode)) {
-        FAIL(ERR_IO, "cannot read '%s': it is not a file", path);
-    }
-    AUTO(mem_freep) char *text = mem_zalloc(max + 2);
-    TRY_PTR(text);
-    size_t len = 0;
-    while (len <= max) {
-        ssize_t n = read(fd, text + len, max + 1 - len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            mem_wipe(text, len);
-            FAIL(ERR_IO, "cannot read '%s': %s", path, err_errno_text(errno));
-        }
-        if (n == 0) {
-            break;
-        }
-        len += (size_t)n;
-    }
-    if (len > max) {
-        mem_wipe(text, len);
-        FAIL(ERR_LIMIT, "'%s' is larger than %zu bytes", path, max);
-    }
-    *out = MOVE(text);
+    *out = buf_take(&text);
+    TRY_PTR(*out);
     *out_len = len;
     return err_ok();
 }

@@ -1,8 +1,9 @@
-/* The configuration file: YAML document nodes, each with its line and column, matched against the option table.
+/* The configuration file: YAML document nodes, each with its line and column, matched against the
+ * option table.
  *
- * Two passes: the first looks at tokens and refuses what document nodes no longer show (aliases, tags,
- * directives, a second document); the second composes the one document and walks it.  The walk goes as deep as the
- * option table, whatever the file's nesting. */
+ * Two passes: the first looks at tokens and refuses what document nodes no longer show (aliases,
+ * tags, directives, a second document); the second composes the one document and walks it.  The
+ * walk goes as deep as the option table, whatever the file's nesting. */
 #include "core/util/config_internal.h"
 
 #include <stdio.h>

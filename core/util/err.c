@@ -78,7 +78,7 @@ const char *err_name(enum err_code code)
 
 const char *err_errno_text(int errno_value)
 {
-    /* Unlike err_errno_text(), documented as safe in any thread (glibc 2.32). */
+    /* Unlike strerror(), documented as safe in any thread (glibc 2.32). */
     const char *text = strerrordesc_np(errno_value);
     return text == NULL ? "unknown system error" : text;
 }

@@ -1,10 +1,12 @@
 /* Results: what a function says when it cannot do its work.
  *
- * Every function that can fail returns `struct err`, which the compiler forces the caller to look at.  The
- * sentence, file and line of the deepest failure stay in a thread-local, so that one log line at the top of a
- * request or job can name the origin.  ERR_REJECTED means that the peer is at fault and that the function's
- * problem out-parameter says how; every other code is our own failure.
- * Thread rule: the trace belongs to the calling thread; a worker copies it and hands it on with err_restore(). */
+ * Every function that can fail returns `struct err`, which the compiler forces the caller to look
+ * at.  The sentence, file and line of the deepest failure stay in a thread-local, so that one log
+ * line at the top of a request or job can name the origin.  ERR_REJECTED means that the peer is at
+ * fault and that the function's problem out-parameter says how; every other code is our own
+ * failure.
+ * Thread rule: the trace belongs to the calling thread; a worker copies it and hands it on with
+ * err_restore(). */
 #ifndef CORE_UTIL_ERR_H
 #define CORE_UTIL_ERR_H
 
@@ -55,7 +57,8 @@ static inline struct err err_ok(void)
 struct err err_set(enum err_code code, const char *file, int line, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
-/* Like err_set(), with the OpenSSL error queue drained into the text; use TRY_OSSL() or FAIL_OSSL(). */
+/* Like err_set(), with the OpenSSL error queue drained into the text; use TRY_OSSL() or
+ * FAIL_OSSL(). */
 struct err err_set_ossl(const char *file, int line, const char *what);
 
 /* The short stable name of a code, such as "malformed"; never NULL. */
@@ -70,7 +73,8 @@ struct err err_restore(const struct err_trace *trace);
 /* The text of an errno value, such as "No space left on device"; static, never NULL. */
 const char *err_errno_text(int errno_value);
 
-/* Say that a failure is deliberately dropped (clean-up on a path that already failed, best effort). */
+/* Say that a failure is deliberately dropped (clean-up on a path that already failed, best
+ * effort). */
 static inline void err_ignore(struct err e)
 {
     (void)e;

@@ -12,7 +12,7 @@
 
 #define PATH_LEN_MAX 4096u
 
-static void close_fd(const int *fd)
+void file_closep(int *fd)
 {
     if (*fd >= 0) {
         (void)close(*fd);
@@ -21,24 +21,24 @@ static void close_fd(const int *fd)
 
 struct err file_read(const char *path, struct buf *out)
 {
-    AUTO(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    AUTO(file_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat st;
     uint8_t chunk[4096];
 
     if (fd < 0) {
-        FAIL(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read %s: %s", path,
+        FAIL(errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read '%s': %s", path,
              err_errno_text(errno));
     }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        FAIL(ERR_IO, "cannot read %s: not a regular file", path);
+    if (fstat(fd, &st) != 0 || S_ISDIR(st.st_mode)) {
+        FAIL(ERR_IO, "cannot read '%s': it is not a file", path);
     }
-    for (;;) {
+    while (!out->failed) {
         ssize_t n = read(fd, chunk, sizeof(chunk));
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n < 0) {
-            FAIL(ERR_IO, "cannot read %s: %s", path, err_errno_text(errno));
+            FAIL(ERR_IO, "cannot read '%s': %s", path, err_errno_text(errno));
         }
         if (n == 0) {
             break;
@@ -47,7 +47,7 @@ struct err file_read(const char *path, struct buf *out)
     }
     mem_wipe(chunk, sizeof(chunk)); /* it may have held a key */
     if (out->failed) {
-        FAIL(ERR_LIMIT, "%s is larger than %zu bytes", path, out->max);
+        FAIL(ERR_LIMIT, "'%s' is larger than %zu bytes", path, out->max);
     }
     return err_ok();
 }
@@ -79,7 +79,7 @@ static struct err sync_parent(const char *path)
 
     memcpy(dir, path, n);
     dir[n] = '\0';
-    AUTO(close_fd) int fd = open(n == 0 ? "." : dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO(file_closep) int fd = open(n == 0 ? "." : dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0) {
         FAIL(ERR_IO, "cannot write the folder of %s to disk: %s", path, err_errno_text(errno));
     }
@@ -89,7 +89,7 @@ static struct err sync_parent(const char *path)
 static struct err write_then_rename(const char *beside, const char *path, mode_t mode,
                                     const void *data, size_t len)
 {
-    AUTO(close_fd) int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    AUTO(file_closep) int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 
     if (fd < 0) {
         FAIL(ERR_IO, "cannot create %s: %s", beside, err_errno_text(errno));

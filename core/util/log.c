@@ -52,7 +52,8 @@ const char *log_int(int64_t v)
     return slot;
 }
 
-/* Control and non-ASCII bytes become \xNN (text) or \u00NN (JSON): a peer can neither break a line nor forge one. */
+/* Control and non-ASCII bytes become \xNN (text) or \u00NN (JSON): a peer can neither break a line
+ * nor forge one. */
 static void put_quoted(struct buf *b, const char *value, bool is_json)
 {
     size_t n = strnlen(value, VALUE_MAX_LEN);

@@ -1,8 +1,9 @@
 /* Logging: one line per event, as text or JSON, to standard error.
  *
- * A line carries level, time, the thread's scope (request or job id), a stable event name and key/value pairs.
- * Values are escaped; what a peer sent is safe to pass.  Never pass keys, passwords, tokens, Authorization headers
- * or whole JWS: nothing here can tell.  Thread rule: any. */
+ * A line carries level, time, the thread's scope (request or job id), a stable event name and
+ * key/value pairs. Values are escaped; what a peer sent is safe to pass.  Never pass keys,
+ * passwords, tokens, Authorization headers or whole JWS: nothing here can tell.  Thread rule:
+ * any. */
 #ifndef CORE_UTIL_LOG_H
 #define CORE_UTIL_LOG_H
 
@@ -19,7 +20,7 @@ struct log_kv {
     const char *value; /* NULL is skipped */
 };
 
-/* Set once before threads start (and on reload). */
+/* Set once before threads start. */
 void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 /* Set this thread's scope; NULL clears it.  Borrowed: it must live until it is cleared. */

@@ -1,6 +1,7 @@
 /* Checked memory: the only callers of malloc and free, cleanup-scoped ownership, secrets.
  *
- * Thread rule: any.  Sizes are bytes.  Nothing here aborts: a NULL result is the caller's to report (TRY_PTR). */
+ * Thread rule: any.  Sizes are bytes.  Nothing here aborts: a NULL result is the caller's to report
+ * (TRY_PTR). */
 #ifndef CORE_UTIL_MEM_H
 #define CORE_UTIL_MEM_H
 
@@ -26,7 +27,8 @@ void *mem_zalloc(size_t n);
 void *mem_array(size_t n, size_t size);
 /* realloc(): NULL leaves the old block alive. */
 void *mem_resize(void *p, size_t n);
-/* Heap copies; NULL when memory is exhausted.  mem_strndup copies exactly n bytes and terminates. */
+/* Heap copies; NULL when memory is exhausted.  mem_strndup copies exactly n bytes and
+ * terminates. */
 char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t n);
 void *mem_dup(const void *p, size_t n);

@@ -45,7 +45,8 @@ static struct err check_label(const char *label, size_t len, const char **why)
     return err_ok();
 }
 
-/* An all-digit last label makes the text an IPv4 address in a dns identifier's clothes (RFC 3696 §2). */
+/* An all-digit last label makes the text an IPv4 address in a dns identifier's clothes
+ * (RFC 3696 §2). */
 static bool has_numeric_tail(const char *text)
 {
     const char *dot = strrchr(text, '.');

@@ -1,7 +1,8 @@
 /* DNS names as identifiers, name patterns, wire form, delegate names; IP addresses and networks.
  *
- * Text names here are lower case, ASCII LDH, without a trailing dot, at most 253 characters, labels 1 to 63
- * characters that neither start nor end with a hyphen.  A-labels are opaque: IDNA is not checked.
+ * Text names here are lower case, ASCII LDH, without a trailing dot, at most 253 characters, labels
+ * 1 to 63 characters that neither start nor end with a hyphen.  A-labels are opaque: IDNA is not
+ * checked.
  * Thread rule: any; pure. */
 #ifndef CORE_UTIL_NAME_H
 #define CORE_UTIL_NAME_H
@@ -25,10 +26,10 @@ struct ident {
     char base[NAME_TEXT_MAX + 1]; /* without "*." */
 };
 
-/* Parse an identifier or a name; upper case is folded.  *why (optional) receives a static phrase such as "a label
- * is longer than 63 characters" on failure.  ERR_MALFORMED.
- * Refused: empty, trailing dot, "*" alone, "*" anywhere but as the whole first label, underscores, IP addresses,
- * more than NAME_TEXT_MAX characters. A single label ("localhost") is accepted. */
+/* Parse an identifier or a name; upper case is folded.  *why (optional) receives a static phrase
+ * such as "a label is longer than 63 characters" on failure.  ERR_MALFORMED.
+ * Refused: empty, trailing dot, "*" alone, "*" anywhere but as the whole first label, underscores,
+ * IP addresses, more than NAME_TEXT_MAX characters. A single label ("localhost") is accepted. */
 MUST_USE struct err ident_parse(const char *text, size_t len, struct ident *out, const char **why);
 /* The same without wildcards. out: NAME_TEXT_MAX + 1 bytes. */
 MUST_USE struct err name_parse(const char *text, size_t len, char *out, const char **why);
@@ -40,8 +41,8 @@ bool ident_equal(const struct ident *a, const struct ident *b);
 /* name equals zone or ends in ".zone"; zone "." contains everything. */
 bool name_is_below_or_equal(const char *name, const char *zone);
 
-/* A name pattern of product.md: "x" covers the identifier x only; "*.x" covers every name below x and the wildcards
- * "*.x" and "*.y.x", not x itself; "*" covers every identifier. */
+/* A name pattern of product.md: "x" covers the identifier x only; "*.x" covers every name below x
+ * and the wildcards "*.x" and "*.y.x", not x itself; "*" covers every identifier. */
 struct name_pattern {
     bool is_below;                /* "*.x" */
     char base[NAME_TEXT_MAX + 1]; /* "" with is_below: everything */
@@ -50,16 +51,17 @@ MUST_USE struct err name_pattern_parse(const char *text, size_t len, struct name
                                        const char **why);
 bool name_pattern_covers(const struct name_pattern *p, const struct ident *id);
 
-/* Text name -> uncompressed lower-case wire form; *out_len in: capacity (255 suffices). "." gives the root. Underscore
- * labels are accepted here. ERR_MALFORMED. */
+/* Text name -> uncompressed lower-case wire form; *out_len in: capacity (255 suffices). "." gives
+ * the root. Underscore labels are accepted here. ERR_MALFORMED. */
 MUST_USE struct err name_to_wire(const char *text, uint8_t *out, size_t *out_len);
-/* Wire (uncompressed) -> text without trailing dot ("." for the root); out: 1024 bytes suffice; bytes that are not
- * LDH or '_' or '*' are escaped \DDD. ERR_MALFORMED when the wire form is broken. */
+/* Wire (uncompressed) -> text without trailing dot ("." for the root); out: 1024 bytes suffice;
+ * bytes that are not LDH or '_' or '*' are escaped \DDD. ERR_MALFORMED when the wire form is
+ * broken. */
 MUST_USE struct err name_from_wire(const uint8_t *wire, size_t wire_len, char *out, size_t out_cap);
 
-/* The delegate name of base name `name`: "<name>.<delegate_zone>", or "h-<base32 of SHA-256(name)>.<delegate_zone>"
- * where the former would be longer than 255 octets of wire form. out: NAME_TEXT_MAX + 1. ERR_LIMIT when even the
- * short form does not fit. */
+/* The delegate name of base name `name`: "<name>.<delegate_zone>", or "h-<base32 of
+ * SHA-256(name)>.<delegate_zone>" where the former would be longer than 255 octets of wire form.
+ * out: NAME_TEXT_MAX + 1. ERR_LIMIT when even the short form does not fit. */
 MUST_USE struct err name_delegate(const char *name, const char *delegate_zone, char *out);
 
 /* An IPv4 or IPv6 address; IPv4-mapped IPv6 is stored as IPv4. */

@@ -1,4 +1,5 @@
-/* SHA256_Init() and its kin are deprecated in OpenSSL 3, and the only form of the digest that allocates nothing. */
+/* SHA256_Init() and its kin are deprecated in OpenSSL 3, and the only form of the digest that
+ * allocates nothing. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "core/util/token.h"

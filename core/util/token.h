@@ -1,6 +1,8 @@
-/* Text codings (base64url, base64, hex, base32), random values, SHA-256, HMAC-SHA256, constant-time compare.
+/* Text codings (base64url, base64, hex, base32), random values, SHA-256, HMAC-SHA256, constant-time
+ * compare.
  *
- * Decoders take a length and never read past it; they refuse padding, white space and other alphabets unless said.
+ * Decoders take a length and never read past it; they refuse padding, white space and other
+ * alphabets unless said.
  * Thread rule: any; no I/O beyond the system's random source. */
 #ifndef CORE_UTIL_TOKEN_H
 #define CORE_UTIL_TOKEN_H
@@ -20,8 +22,8 @@
 
 /* base64url without padding (RFC 4648 §5).  out needs BASE64URL_LEN(len) + 1 bytes; terminated. */
 void base64url_encode(const void *data, size_t len, char *out);
-/* Strict: no padding, no white space, canonical trailing bits.  *out_len is in: capacity, out: bytes written.
- * ERR_MALFORMED, ERR_LIMIT when out is too small. */
+/* Strict: no padding, no white space, canonical trailing bits.  *out_len is in: capacity, out:
+ * bytes written. ERR_MALFORMED, ERR_LIMIT when out is too small. */
 MUST_USE struct err base64url_decode(const char *text, size_t len, uint8_t *out, size_t *out_len);
 /* Either alphabet (RFC 4648 §4 or §5), padding accepted: HTTP Basic, EAB and TSIG secrets. */
 MUST_USE struct err base64_decode_any(const char *text, size_t len, uint8_t *out, size_t *out_len);
@@ -29,7 +31,8 @@ MUST_USE struct err base64_decode_any(const char *text, size_t len, uint8_t *out
 void base64_encode(struct buf *b, const void *data, size_t len);
 /* Lower-case hex; out needs 2 * len + 1 bytes. */
 void hex_encode(const void *data, size_t len, char *out);
-/* Lower-case base32 (RFC 4648 §6 alphabet) without padding; out needs (len * 8 + 4) / 5 + 1 bytes. */
+/* Lower-case base32 (RFC 4648 §6 alphabet) without padding; out needs (len * 8 + 4) / 5 + 1
+ * bytes. */
 void base32_encode(const void *data, size_t len, char *out);
 
 /* Cryptographically strong random bytes; ERR_CRYPTO if the system cannot give them. */
@@ -42,7 +45,8 @@ MUST_USE struct err random_uuid(char out[UUID_TEXT_LEN + 1]);
 MUST_USE struct err random_alnum(char *out, size_t n);
 
 MUST_USE struct err sha256(const void *data, size_t len, uint8_t out[SHA256_LEN]);
-/* The same without allocation and without failure, for the DNS query path; slower on long inputs. */
+/* The same without allocation and without failure, for the DNS query path; slower on long
+ * inputs. */
 void sha256_plain(const void *data, size_t len, uint8_t out[SHA256_LEN]);
 MUST_USE struct err hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                                 uint8_t out[SHA256_LEN]);

@@ -79,12 +79,6 @@ struct client {
     char *last_chain;
 };
 
-static void json_freep(json_t **json)
-{
-    json_decref(*json);
-    *json = NULL;
-}
-
 static const char *text_of(const json_t *object, const char *member)
 {
     const char *text = json_string_value(json_object_get(object, member));
@@ -164,7 +158,7 @@ static struct err poll_until_final(struct client *c, const char *url, json_t **o
         }
         sleep_ms(wait_ms);
         wait_ms = wait_ms * 2 > POLL_LONGEST_MS ? POLL_LONGEST_MS : wait_ms * 2;
-        json_freep(object);
+        json_decref(object);
         TRY(post_json(c, url, NULL, object));
     }
     if (strcmp(text_of(*object, "status"), "valid") != 0) {
@@ -222,8 +216,8 @@ static struct err prove(struct client *c, const char *url, const char *name, int
 {
     char challenge_url[URL_MAX];
     char token[256];
-    AUTO(json_freep) json_t *authorization = NULL;
-    AUTO(json_freep) json_t *challenge = NULL;
+    AUTO(json_decrefp) json_t *authorization = NULL;
+    AUTO(json_decrefp) json_t *challenge = NULL;
 
     TRY(post_json(c, url, NULL, &authorization));
     TRY(find_challenge(authorization, challenge_url, token));
@@ -249,7 +243,7 @@ static struct err finalize(struct client *c, const char *url, const char *order_
     buf_puts(&payload, "{\"csr\":\"");
     TRY(put_base64url(&payload, csr.data, csr.len));
     buf_puts(&payload, "\"}");
-    json_freep(order);
+    json_decref(order);
     TRY(post_json(c, url, buf_str(&payload), order));
     mark(c, STEP_FINALIZE, since);
     TRY(poll_until_final(c, order_url, order));
@@ -280,7 +274,7 @@ static struct err issue(struct client *c)
     char finalize_url[URL_MAX];
     int64_t begin = clock_mono_ns();
     int64_t since = begin;
-    AUTO(json_freep) json_t *order = NULL;
+    AUTO(json_decrefp) json_t *order = NULL;
 
     (void)snprintf(name, sizeof(name), "h%lu.c%d.%s.%.180s", c->names++, c->number, c->run->tag,
                    c->run->opt.zone);
@@ -427,7 +421,7 @@ static struct err read_directory(struct run *run)
 {
     struct conn c = {.tls = run->tls, .fd = -1};
     struct reply r = {0};
-    AUTO(json_freep) json_t *dir = NULL;
+    AUTO(json_decrefp) json_t *dir = NULL;
 
     struct err e = conn_request(&c, "GET", run->opt.directory, NULL, NULL, NULL, &r);
     conn_close(&c);

@@ -1,4 +1,5 @@
-/* What the ACME driver signs: JWS (RFC 7515, ES256) and CSRs (RFC 2986) with P-256 keys, from prepared contexts. */
+/* What the ACME driver signs: JWS (RFC 7515, ES256) and CSRs (RFC 2986) with P-256 keys, from
+ * prepared contexts. */
 #ifndef TESTS_BENCH_CRYPTO_H
 #define TESTS_BENCH_CRYPTO_H
 
@@ -161,7 +162,8 @@ static inline void wrap(struct buf *body, uint8_t tag)
     *body = whole;
 }
 
-/* A CSR for one name, empty subject; by hand, because OpenSSL's way costs ten times the signature. */
+/* A CSR for one name, empty subject; by hand, because OpenSSL's way costs ten times the
+ * signature. */
 static inline struct err make_csr(const struct signing_key *k, const char *name, struct buf *out)
 {
     static const uint8_t ECDSA_SHA256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,

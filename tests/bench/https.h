@@ -1,4 +1,5 @@
-/* A small HTTP/1.1 client over a kept TLS or plain connection, for the benchmark drivers. Blocking, one thread each. */
+/* A small HTTP/1.1 client over a kept TLS or plain connection, for the benchmark drivers. Blocking,
+ * one thread each. */
 #ifndef TESTS_BENCH_HTTPS_H
 #define TESTS_BENCH_HTTPS_H
 
@@ -275,7 +276,8 @@ static inline struct err conn_try(struct conn *c, const struct url *url, const s
     return conn_reply(c, has_body, r);
 }
 
-/* One request; a kept connection that the peer closed meanwhile is opened again once. type NULL: no body. */
+/* One request; a kept connection that the peer closed meanwhile is opened again once. type NULL: no
+ * body. */
 static inline struct err conn_request(struct conn *c, const char *method, const char *target,
                                       const char *extra, const char *type, const char *body,
                                       struct reply *r)

@@ -1,4 +1,5 @@
-/* config_parse(): arbitrary YAML. A refusal always says why; what is accepted keeps the configuration's promises. */
+/* config_parse(): arbitrary YAML. A refusal always says why; what is accepted keeps the
+ * configuration's promises. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

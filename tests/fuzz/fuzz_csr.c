@@ -1,5 +1,6 @@
 /* Fuzz target: ca_csr_vet() and, for what it accepts, ca_issue().
- * More than "no crash": a refusal has a sentence, and a certificate carries the ordered names and the CSR's key only. */
+ * More than "no crash": a refusal has a sentence, and a certificate carries the ordered names and
+ * the CSR's key only. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

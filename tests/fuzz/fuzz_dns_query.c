@@ -1,4 +1,5 @@
-/* A query packet into answer_build(), over UDP and TCP: whatever comes in, what goes out is a DNS message that keeps the rules. */
+/* A query packet into answer_build(), over UDP and TCP: whatever comes in, what goes out is a DNS
+ * message that keeps the rules. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

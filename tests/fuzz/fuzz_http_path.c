@@ -1,4 +1,5 @@
-/* Any bytes as method, listener and path: what is found is what was asked for, what is refused has its reason. */
+/* Any bytes as method, listener and path: what is found is what was asked for, what is refused has
+ * its reason. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Names, patterns, addresses: what is accepted has one text form, and that text is accepted as the same thing. */
+/* Names, patterns, addresses: what is accepted has one text form, and that text is accepted as the
+ * same thing. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -173,7 +173,8 @@ static void test_times_out(void **state)
     pieces_clear(&p);
 }
 
-/* The door refuses a value that it knows to be for a name that the client may not have; here it does not know. */
+/* The door refuses a value that it knows to be for a name that the client may not have; here it
+ * does not know. */
 static void publish_unknown(struct fx *f, const char *client, const struct pieces *p)
 {
     const struct ident id = {.is_wildcard = true, .base = "svc.test"};

@@ -312,7 +312,8 @@ static void *race(void *arg)
     return NULL;
 }
 
-/* Eight at the same moment, two CSRs: one certificate; whoever has its CSR sees it, the others orderNotReady. */
+/* Eight at the same moment, two CSRs: one certificate; whoever has its CSR sees it, the others
+ * orderNotReady. */
 static void test_at_once(void **state)
 {
     struct fx *f = *state;

@@ -1,4 +1,5 @@
-/* Authorizations proved by a client that left the configuration while the daemon was off, or is removed in mid-validation. */
+/* Authorizations proved by a client that left the configuration while the daemon was off, or is
+ * removed in mid-validation. */
 #include "acme-server/validate.h"
 #include "tests/unit/acme_support.h"
 
@@ -46,7 +47,8 @@ static void test_a_namesake_inherits_no_authorization(void **state)
     fx_free(f);
 }
 
-/* Removed between the look at its value and the decision: what came too late must not prove anything. */
+/* Removed between the look at its value and the decision: what came too late must not prove
+ * anything. */
 static void test_a_removed_publisher_proves_nothing(void **state)
 {
     struct fx *f = fx_new("acme: {authorization_reuse: 24h}\n");

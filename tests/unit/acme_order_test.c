@@ -253,7 +253,8 @@ static void test_expiry(void **state)
     reply_clear(&reply);
 }
 
-/* Valid authorizations are reused for exactly the same identifier, within the window, while the publisher may have it. */
+/* Valid authorizations are reused for exactly the same identifier, within the window, while the
+ * publisher may have it. */
 static void test_reuse(void **state)
 {
     static const char *const APEX[] = {"svc.test"};

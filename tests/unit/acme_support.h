@@ -1,4 +1,5 @@
-/* A whole CA below HTTP for the ACME tests: real store, access, zones, delegate and ca; requests are signed and routed in-process. */
+/* A whole CA below HTTP for the ACME tests: real store, access, zones, delegate and ca; requests
+ * are signed and routed in-process. */
 #ifndef TESTS_UNIT_ACME_SUPPORT_H
 #define TESTS_UNIT_ACME_SUPPORT_H
 
@@ -66,7 +67,7 @@ SUPPORT void must_at(struct err e, int line)
 }
 #define must(e) must_at((e), __LINE__)
 
-/* --- life ------------------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------- */
 
 SUPPORT void fx_start(struct fx *f)
 {
@@ -176,7 +177,7 @@ SUPPORT void fx_free(struct fx *f)
     mem_free(f);
 }
 
-/* --- requests -------------------------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 SUPPORT void reply_clear(struct reply *reply)
 {

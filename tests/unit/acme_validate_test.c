@@ -7,7 +7,7 @@
 
 #include "tests/unit/acme_support.h"
 
-/* --- somebody else's DNS server -------------------------------------------------------------------------------------- */
+/* --- somebody else's DNS server --------------------------------------------------------------- */
 
 struct other_dns {
     int fd;
@@ -107,7 +107,7 @@ static void dns_stop(struct other_dns *dns)
     (void)pthread_mutex_destroy(&dns->lock);
 }
 
-/* --- fixture --------------------------------------------------------------------------------------------------------- */
+/* --- fixture ---------------------------------------------------------------------------------- */
 
 static int setup(void **state)
 {
@@ -157,7 +157,7 @@ static void expect_challenge(struct fx *f, struct pieces *p, const char *status)
     }
 }
 
-/* --- tests ----------------------------------------------------------------------------------------------------------- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 /* No resolver answers: the error is dns and says what was asked. */
 static void test_silent_resolver(void **state)

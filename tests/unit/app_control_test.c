@@ -143,9 +143,9 @@ static void other_failures_are_told_apart(void **state)
 static void answers_come_back(void **state)
 {
     struct server server;
-    AUTO(control_json_freep) json_t *reply = NULL;
-    AUTO(control_json_freep) json_t *nothing = NULL;
-    AUTO(control_json_freep) json_t *body = json_pack("{s:s}", "name", "traefik");
+    AUTO(json_decrefp) json_t *reply = NULL;
+    AUTO(json_decrefp) json_t *nothing = NULL;
+    AUTO(json_decrefp) json_t *body = json_pack("{s:s}", "name", "traefik");
 
     (void)state;
     struct err e =

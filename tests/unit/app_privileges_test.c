@@ -1,4 +1,5 @@
-/* What the process gives itself and gives up. Parts that change the user run in a child and only as root. */
+/* What the process gives itself and gives up. Parts that change the user run in a child and only as
+ * root. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,8 +20,8 @@
 
 #define NOBODY 65534
 
-/* Every listener's limit of connections must be reachable: a peer that holds idle ones open would otherwise leave the daemon
- * without descriptors for the clients it works for. */
+/* Every listener's limit of connections must be reachable: a peer that holds idle ones open would
+ * otherwise leave the daemon without descriptors for the clients it works for. */
 static void test_descriptors_suffice_for_all_connections(void **state)
 {
     struct rlimit limit;

@@ -1,4 +1,5 @@
-/* The vectors of tests/data/csr/index.txt, and the few CSR cases that need something made on the spot. */
+/* The vectors of tests/data/csr/index.txt, and the few CSR cases that need something made on the
+ * spot. */
 #include "ca_fixture.h"
 
 #define VECTORS BW_TEST_DATA "/../fuzz/corpus/csr"

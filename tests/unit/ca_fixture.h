@@ -1,4 +1,5 @@
-/* Shared by the ca tests: a temporary state directory, CSRs made on the spot, running the openssl program. */
+/* Shared by the ca tests: a temporary state directory, CSRs made on the spot, running the openssl
+ * program. */
 #ifndef TESTS_UNIT_CA_FIXTURE_H
 #define TESTS_UNIT_CA_FIXTURE_H
 

@@ -12,9 +12,9 @@ static void missing_keys_are_not_made_unasked(void **state)
 
     (void)state;
     fixture_make(&f);
-    assert_int_equal(signer_open(f.dir, CONFIG_KEY_ECDSA_P256, 0, &s).code, ERR_CONFIG);
+    assert_int_equal(signer_open(f.dir, CONFIG_KEY_ECDSA_P256, false, &s).code, ERR_CONFIG);
     assert_null(s);
-    assert_int_equal(signer_open(fixture_path(&f, "none"), CONFIG_KEY_ECDSA_P256, 1, &s).code,
+    assert_int_equal(signer_open(fixture_path(&f, "none"), CONFIG_KEY_ECDSA_P256, true, &s).code,
                      ERR_NOT_FOUND);
     assert_int_not_equal(access(fixture_path(&f, "root.key"), F_OK), 0);
     fixture_remove(&f);
@@ -47,7 +47,7 @@ static void bad_key_files_are_refused(void **state)
         fixture_make(&f);
         fixture_write(&f, "root.key", rows[i].text, strlen(rows[i].text));
         assert_int_equal(chmod(f.path, rows[i].mode), 0);
-        assert_int_equal(signer_open(f.dir, CONFIG_KEY_ECDSA_P256, 1, &s).code, ERR_CONFIG);
+        assert_int_equal(signer_open(f.dir, CONFIG_KEY_ECDSA_P256, true, &s).code, ERR_CONFIG);
         assert_non_null(strstr(err_trace()->text, rows[i].says));
         assert_null(s);
         fixture_remove(&f);
@@ -62,10 +62,10 @@ static void links_and_open_directories_are_refused(void **state)
     (void)state;
     fixture_make(&f);
     assert_int_equal(symlink("/dev/null", fixture_path(&f, "root.key")), 0);
-    assert_int_equal(signer_open(f.dir, CONFIG_KEY_ECDSA_P256, 1, &s).code, ERR_CONFIG);
+    assert_int_equal(signer_open(f.dir, CONFIG_KEY_ECDSA_P256, true, &s).code, ERR_CONFIG);
     assert_int_equal(unlink(f.path), 0);
     assert_int_equal(chmod(f.dir, 0777), 0);
-    assert_int_equal(signer_open(f.dir, CONFIG_KEY_ECDSA_P256, 1, &s).code, ERR_CONFIG);
+    assert_int_equal(signer_open(f.dir, CONFIG_KEY_ECDSA_P256, true, &s).code, ERR_CONFIG);
     assert_non_null(strstr(err_trace()->text, "chmod 700"));
     fixture_remove(&f);
 }
@@ -93,11 +93,11 @@ static void keys_of_each_kind_survive_and_sign(void **state)
         size_t sig_len = sizeof(sig);
         EVP_MD_CTX *verifier = NULL;
         fixture_make(&f);
-        assert_ok(signer_open(f.dir, rows[i].alg, 1, &s));
+        assert_ok(signer_open(f.dir, rows[i].alg, true, &s));
         assert_int_equal(stat(fixture_path(&f, "intermediate.key"), &st), 0);
         assert_int_equal(st.st_mode & 07777u, 0600);
         /* Another algorithm does not replace keys that exist. */
-        assert_ok(signer_open(f.dir, CONFIG_KEY_RSA_4096, 1, &again));
+        assert_ok(signer_open(f.dir, CONFIG_KEY_RSA_4096, true, &again));
         assert_ok(signer_spki(s, SIGNER_ROOT, &spki, &len));
         assert_ok(signer_spki(again, SIGNER_ROOT, &other, &other_len));
         assert_int_equal(len, other_len);
@@ -141,7 +141,7 @@ static void threads_sign_at_once(void **state)
 
     (void)state;
     fixture_make(&f);
-    assert_ok(signer_open(f.dir, CONFIG_KEY_ECDSA_P256, 1, &s));
+    assert_ok(signer_open(f.dir, CONFIG_KEY_ECDSA_P256, true, &s));
     for (size_t i = 0; i < ARRAY_N(threads); i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, sign_often, s), 0);
     }

@@ -1,4 +1,5 @@
-/* Clients and policy: credentials, patterns, networks, the stored table, removal hooks, audit rows. */
+/* Clients and policy: credentials, patterns, networks, the stored table, removal hooks, audit
+ * rows. */
 #include "core/access/access.h"
 #include "core/util/clock.h"
 #include "core/util/log.h"

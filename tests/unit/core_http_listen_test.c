@@ -51,7 +51,8 @@ static void test_address_in_use(void **state)
     assert_null(server);
 }
 
-/* A control socket that nobody answers is replaced; both families share a port; stop without start. */
+/* A control socket that nobody answers is replaced; both families share a port; stop without
+ * start. */
 static void test_stale_socket_and_families(void **state)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};

@@ -1,5 +1,5 @@
-/* For the live tests of core/http: a server on loopback with every kind of listener, and clients that say exactly what
- * they are told. */
+/* For the live tests of core/http: a server on loopback with every kind of listener, and clients
+ * that say exactly what they are told. */
 #ifndef TESTS_UNIT_CORE_HTTP_LIVE_H
 #define TESTS_UNIT_CORE_HTTP_LIVE_H
 

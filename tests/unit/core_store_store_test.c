@@ -521,7 +521,8 @@ static void *reader_main(void *arg)
     return NULL;
 }
 
-/* More readers than connections, each of which sees everything that was acknowledged before it began. */
+/* More readers than connections, each of which sees everything that was acknowledged before it
+ * began. */
 static void test_read_view_is_current(void **state)
 {
     struct fixture *f = *state;

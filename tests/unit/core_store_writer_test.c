@@ -1,4 +1,5 @@
-/* Group commit: many callers share one commit, each keeps its own outcome; kill -9 loses nothing acknowledged. */
+/* Group commit: many callers share one commit, each keeps its own outcome; kill -9 loses nothing
+ * acknowledged. */
 #include "core/store/driver.h"
 #include "core/store/migrate.h"
 #include "core/store/store.h"
@@ -143,7 +144,7 @@ static int64_t rows(struct fixture *f)
     return n;
 }
 
-/* --- a batch whose members are known: the writer is held inside a function while they queue up --- */
+/* --- a batch whose members are known: the writer is held inside a function while they queue up  */
 
 struct gate {
     sem_t entered;
@@ -267,7 +268,8 @@ static struct err limit_pages(struct db *db, void *arg)
     return db_finish(q);
 }
 
-/* Full disk in mid-batch rolls the whole transaction back: each function then runs alone, the small ones succeed. */
+/* Full disk in mid-batch rolls the whole transaction back: each function then runs alone, the small
+ * ones succeed. */
 static void test_failed_batch_is_retried_alone(void **state)
 {
     struct fixture *f = *state;

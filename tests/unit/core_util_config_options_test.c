@@ -1,5 +1,5 @@
-/* The option table: docs/configuration.md shows it as it is, its example is good, and every row can be used.
- * BW_UPDATE=1 in the environment rewrites the documentation's table. */
+/* The option table: docs/configuration.md shows it as it is, its example is good, and every row can
+ * be used. BW_UPDATE=1 in the environment rewrites the documentation's table. */
 #include "core/util/config.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* A whole appliance below HTTP for the delegate tests: configuration, store, access, zones, delegate. */
+/* A whole appliance below HTTP for the delegate tests: configuration, store, access, zones,
+ * delegate. */
 #ifndef TESTS_UNIT_DELEGATE_FIXTURE_H
 #define TESTS_UNIT_DELEGATE_FIXTURE_H
 

@@ -75,7 +75,8 @@ static void put_section(struct buf *b, const char *title, ldns_rr_list *list)
     }
 }
 
-/* The answer as a line: "RCODE [aa] [tc]", then "; records" by section (authority "A:", additional "+:"). */
+/* The answer as a line: "RCODE [aa] [tc]", then "; records" by section (authority "A:", additional
+ * "+:"). */
 static void render(const uint8_t *packet, size_t len, struct buf *b)
 {
     ldns_pkt *pkt = NULL;
@@ -321,8 +322,8 @@ static void test_sizes(void **state)
     close_fixture(&f);
 }
 
-/* Packets that are not what they should be: a good query for svc.test SOA, 26 octets, and its OPT, 11, with one octet changed or
- * the length. */
+/* Packets that are not what they should be: a good query for svc.test SOA, 26 octets, and its OPT,
+ * 11, with one octet changed or the length. */
 #define WHOLE 37
 static const struct {
     size_t at;
@@ -438,7 +439,8 @@ static void test_additional(void **state)
     close_fixture(&f);
 }
 
-/* The longest name there is, and one octet more; its target is too long for <name>.<delegate zone>. */
+/* The longest name there is, and one octet more; its target is too long for <name>.<delegate
+ * zone>. */
 static void test_long_names(void **state)
 {
     struct fixture f = open_fixture("state_dir: /tmp\nhostname: ca.svc.test\nzones: [svc.test]\n"

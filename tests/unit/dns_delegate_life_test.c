@@ -1,4 +1,5 @@
-/* What lasts and what does not: restart, expiry, maintenance, the installation key, hooks, concurrent publishers. */
+/* What lasts and what does not: restart, expiry, maintenance, the installation key, hooks,
+ * concurrent publishers. */
 #include "delegate_fixture.h"
 
 #include <pthread.h>

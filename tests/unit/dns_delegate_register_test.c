@@ -154,7 +154,8 @@ static void test_pins(void **state)
     assert_int_equal(reason_of(f, update_reg(f, &rival, digest)), DELEGATE_FORBIDDEN);
     assert_non_null(strstr(f->refusal.detail, "bailiwick client release svc.test"));
     must(update_reg(f, &second, digest)); /* the same client shares */
-    /* The pin is for unnamed registrations; whoever names the name and may have it is not blocked. */
+    /* The pin is for unnamed registrations; whoever names the name and may have it is not
+     * blocked. */
     must(publish_as(f, "wild", "_acme-challenge.svc.test", digest));
     must(update_as(f, "wild", SECRET_B, "whatever", digest));
     decide(f, "*.svc.test", digest, true);

@@ -1,4 +1,5 @@
-/* Queries to send and answers to read, for the tests of dns/: everything is static, so that each test includes it. */
+/* Queries to send and answers to read, for the tests of dns/: everything is static, so that each
+ * test includes it. */
 #ifndef TESTS_UNIT_DNS_MAKER_H
 #define TESTS_UNIT_DNS_MAKER_H
 

@@ -83,7 +83,7 @@ static const struct rule RULES[] = {
     {"", MANY_CNAME, LDNS_RCODE_NOERROR, {NULL}},
 };
 
-/* --- the scripted server ---------------------------------------------------------------------------------------------- */
+/* --- the scripted server ---------------------------------------------------------------------- */
 
 struct server {
     int udp, tcp, stop[2];
@@ -318,7 +318,7 @@ static void server_stop(struct server *s)
     (void)close(s->stop[1]);
 }
 
-/* --- the tests --------------------------------------------------------------------------------------------------------- */
+/* --- the tests -------------------------------------------------------------------------------- */
 
 struct world {
     struct config *cfg;

@@ -205,7 +205,8 @@ static void test_tcp_pipelined(void **state)
     close_fixture(&f);
 }
 
-/* A peer that asks and asks and does not read: it is held back, and gets every answer in the end. */
+/* A peer that asks and asks and does not read: it is held back, and gets every answer in the
+ * end. */
 static void test_tcp_slow_reader(void **state)
 {
     enum { N = 3000 };

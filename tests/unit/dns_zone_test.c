@@ -222,7 +222,8 @@ static void test_many_owners(void **state)
     zone_db_free(db);
 }
 
-/* The trie itself, with hashes that agree in all but the topmost bits: the deepest split there is. */
+/* The trie itself, with hashes that agree in all but the topmost bits: the deepest split there
+ * is. */
 static void test_trie_deep_split(void **state)
 {
     static const uint8_t names[3][3] = {{1, 'a', 0}, {1, 'b', 0}, {1, 'c', 0}};
@@ -355,7 +356,8 @@ static void test_challenge_values(void **state)
     zone_db_free(db);
 }
 
-/* Readers and a writer at once; the values at an owner always belong together (TSan and ASan watch the rest). */
+/* Readers and a writer at once; the values at an owner always belong together (TSan and ASan watch
+ * the rest). */
 struct race {
     struct zone_db *db;
     _Atomic bool is_over;
