@@ -16,7 +16,7 @@ static struct err parse_leaf(const char *pem, X509 **out)
     AUTO(bio_freep) BIO *bio = BIO_new_mem_buf(pem, -1);
 
     TRY_PTR(bio);
-    X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    X509 *cert = PEM_read_bio_X509(bio, NULL, ossl_no_passphrase, NULL);
     if (cert == NULL) {
         FAIL_OSSL("no certificate in the PEM file");
     }
@@ -53,7 +53,8 @@ static bool is_pair(X509 *cert, const char *key_pem)
 {
     AUTO(bio_freep) BIO *bio = BIO_new_mem_buf(key_pem, -1);
     AUTO(evp_pkey_freep)
-    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+    EVP_PKEY *key =
+        bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, ossl_no_passphrase, NULL);
 
     return key != NULL && X509_check_private_key(cert, key) == 1;
 }

@@ -14,7 +14,6 @@
 
 #define UDP_OFFER 1232
 #define UDP_BUFFER 4096u
-#define TCP_MAX 65535u
 #define HEADER_LEN 12u
 #define POLL_SLICE_MS 100 /* a clock that was moved is noticed this soon */
 #define IGNORED_MAX 64    /* datagrams that are not our answer, before we give the server up */

@@ -53,6 +53,7 @@ build_with()
     cmake --preset "$1" -S "$root" && cmake --build "$root/build/$1" -j "$jobs"
 }
 build_gcc() { build_with release; }
+build_clang() { build_with clang; } # clang's warnings with optimisation and hardening on, which the sanitizer builds lack
 build_asan() { build_with asan; }
 build_tsan() { build_with tsan; }
 
@@ -109,6 +110,7 @@ if [ $clients = yes ]; then
     stage clients install_clients
 fi
 stage build-gcc build_gcc
+stage build-clang build_clang
 stage build-asan build_asan
 stage build-tsan build_tsan
 stage scripts lint_scripts

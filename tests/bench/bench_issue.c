@@ -158,7 +158,7 @@ static struct err poll_until_final(struct client *c, const char *url, json_t **o
         }
         sleep_ms(wait_ms);
         wait_ms = wait_ms * 2 > POLL_LONGEST_MS ? POLL_LONGEST_MS : wait_ms * 2;
-        json_decref(object);
+        json_decrefp(object);
         TRY(post_json(c, url, NULL, object));
     }
     if (strcmp(text_of(*object, "status"), "valid") != 0) {
@@ -243,7 +243,7 @@ static struct err finalize(struct client *c, const char *url, const char *order_
     buf_puts(&payload, "{\"csr\":\"");
     TRY(put_base64url(&payload, csr.data, csr.len));
     buf_puts(&payload, "\"}");
-    json_decref(order);
+    json_decrefp(order);
     TRY(post_json(c, url, buf_str(&payload), order));
     mark(c, STEP_FINALIZE, since);
     TRY(poll_until_final(c, order_url, order));

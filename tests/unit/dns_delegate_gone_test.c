@@ -102,12 +102,36 @@ static void test_lost_names_are_released(void **state)
     fixture_free(f);
 }
 
+/* Also before the binding is released: an update stays at its own label. */
+static void test_lost_names_get_nothing(void **state)
+{
+    struct fixture *f = fixture_new("");
+    struct delegate_registration reg = bound_as(f, "apex");
+    char owner[NAME_TEXT_MAX + 1];
+    char digest[TXT_VALUE_LEN + 1];
+    (void)state;
+
+    must(name_delegate("svc.test", f->cfg->delegate_zone, owner));
+    size_t before = values_at(f, owner);
+    must(update_reg(f, &reg, digest_n(2, digest)));
+    assert_int_equal(values_at(f, owner), before + 1);
+    fixture_stop(f);
+    memcpy(f->cfg->clients[1].names[0].base, "other.test", 11);
+    fixture_start(f);
+    assert_int_equal(bindings_n(f), 1);
+    must(update_reg(f, &reg, digest_n(3, digest)));
+    assert_int_equal(values_at(f, owner), before + 1);
+    assert_int_equal(values_at(f, reg.fulldomain), 3);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_stays_keeps_everything),
         cmocka_unit_test(test_namesakes_inherit_nothing),
         cmocka_unit_test(test_lost_names_are_released),
+        cmocka_unit_test(test_lost_names_get_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
