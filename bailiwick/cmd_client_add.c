@@ -78,6 +78,30 @@ static struct err check_job(struct job *job)
     return err_ok();
 }
 
+/* Is there a zone that the pattern's names lie in, or that lies below it? */
+static bool has_zone(const struct config *cfg, const struct name_pattern *pattern)
+{
+    bool is_found = pattern->base[0] == '\0' || config_zone_of(cfg, pattern->base) != NULL;
+
+    for (size_t i = 0; i < cfg->zones_n && !is_found; i++) {
+        is_found = pattern->is_below && name_is_below_or_equal(cfg->zones[i].name, pattern->base);
+    }
+    return is_found;
+}
+
+/* Allowed, because values there may serve another CA; more often it is a slip. */
+static void warn_outside(const struct job *job)
+{
+    for (size_t i = 0; i < job->names_n; i++) {
+        if (!has_zone(job->cfg, &job->patterns[i])) {
+            (void)fprintf(stderr,
+                          "note: '%.255s' is in none of this server's zones, so it issues nothing "
+                          "for it\n",
+                          job->names[i]);
+        }
+    }
+}
+
 static struct err collect(const struct cli_args *args, struct job *job)
 {
     job->name = args->positionals[0];
@@ -271,5 +295,6 @@ int cmd_client_add(int argc, char **argv)
     }
     log_setup(LOG_ERROR, cfg->log_format);
     job.cfg = cfg;
+    warn_outside(&job);
     return add(&args, &job);
 }

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "bailiwick/cli.h"
+#include "bailiwick/control.h"
+#include "core/util/buf.h"
 #include "core/util/mem.h"
 
 static const char HELP[] =
@@ -15,12 +17,37 @@ static const char HELP[] =
     "  bailiwick client cname www.example.org >> zonefile\n\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration.\n";
 
+/* A running daemon is asked, because it notes which name a hashed delegate name stands for. */
+static struct err print_cname(const struct config *cfg, const char *base)
+{
+    char target[NAME_TEXT_MAX + 1];
+    AUTO(json_decrefp) json_t *reply = NULL;
+    AUTO(buf_clear) struct buf path = BUF_INIT(NAME_TEXT_MAX + 32);
+
+    buf_printf(&path, "/api/v1/cname/%s", base);
+    TRY(buf_check(&path));
+    struct err e = control_request(cfg, "GET", buf_str(&path), NULL, &reply);
+    const char *line = json_string_value(json_object_get(reply, "cname"));
+    if (e.code == ERR_OK) {
+        if (line == NULL) {
+            FAIL(ERR_MALFORMED, "the daemon's answer holds no \"cname\"");
+        }
+        (void)printf("%s\n", line);
+        return err_ok();
+    }
+    if (e.code != ERR_NOT_FOUND) {
+        return e;
+    }
+    TRY(name_delegate(base, cfg->delegate_zone, target));
+    (void)printf("_acme-challenge.%s. CNAME %s.\n", base, target);
+    return err_ok();
+}
+
 int cmd_client_cname(int argc, char **argv)
 {
     struct cli_args args;
     AUTO(config_freep) struct config *cfg = NULL;
     struct ident id;
-    char target[NAME_TEXT_MAX + 1];
     const char *why = "";
     int code = CLI_OK;
 
@@ -43,10 +70,14 @@ int cmd_client_cname(int argc, char **argv)
                       "record\n",
                       id.base, zone->name);
     }
-    struct err e = name_delegate(id.base, cfg->delegate_zone, target);
+    if (zone == NULL) {
+        (void)fprintf(stderr,
+                      "note: '%s' is in none of this server's zones, so it issues nothing for it\n",
+                      id.base);
+    }
+    struct err e = print_cname(cfg, id.base);
     if (e.code != ERR_OK) {
         return cli_fail(e);
     }
-    (void)printf("_acme-challenge.%s. CNAME %s.\n", id.base, target);
     return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
 }

@@ -175,8 +175,3 @@ struct err store_read(struct store *store, const char *what, store_fn fn, void *
     trace.code = e.code;
     return err_restore(&trace);
 }
-
-void store_stats_get(struct store *store, struct store_stats *out)
-{
-    writer_stats(store->writer, out);
-}

@@ -90,12 +90,4 @@ MUST_USE struct err db_finish(struct db_stmt *stmt);
 MUST_USE struct err db_run(struct db_stmt *stmt, int64_t *changes);
 int64_t db_last_rowid(struct db *db);
 
-/* Counters for status and tests. */
-struct store_stats {
-    uint64_t writes;  /* functions committed */
-    uint64_t batches; /* commits, that is fsyncs */
-    uint64_t failed_batches;
-};
-void store_stats_get(struct store *store, struct store_stats *out);
-
 #endif

@@ -325,7 +325,7 @@ size_t writer_queued(struct writer *w)
     return n;
 }
 
-void writer_stats(const struct writer *w, struct store_stats *out)
+void writer_stats(const struct writer *w, struct writer_stats *out)
 {
     out->writes = atomic_load(&w->writes);
     out->batches = atomic_load(&w->batches);

@@ -17,7 +17,12 @@ MUST_USE struct err writer_run(struct writer *writer, const char *what, store_fn
 void writer_stop(struct writer *writer);
 /* Functions that wait for the next batch. */
 size_t writer_queued(struct writer *writer);
-void writer_stats(const struct writer *writer, struct store_stats *out);
+struct writer_stats {
+    uint64_t writes;  /* functions committed */
+    uint64_t batches; /* commits, that is fsyncs */
+    uint64_t failed_batches;
+};
+void writer_stats(const struct writer *writer, struct writer_stats *out);
 /* True on the writer's own thread: a store call from there would wait for itself. */
 bool writer_is_self(const struct writer *writer);
 

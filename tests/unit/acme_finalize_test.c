@@ -84,6 +84,30 @@ static void test_not_ready(void **state)
     pieces_clear(&p);
 }
 
+/* Every authorization must be valid, not only the last one that was decided. */
+static void test_half_proved(void **state)
+{
+    struct fx *f = *state;
+    struct pieces p;
+    struct reply authz = {0};
+    char digest[TXT_VALUE_LEN + 1];
+
+    pieces_new(f, &p, BOTH, 2);
+    for (size_t i = 0; i < 2; i++) {
+        expect_order(f, &p, "pending");
+        fx_post(f, p.finalize, p.csr, &p.reply);
+        expect_problem(&p.reply, 403, "orderNotReady");
+        fx_authz(f, &p.order, i, &authz);
+        digest_of(f, &authz, digest);
+        fx_publish(f, "both", "svc.test", digest);
+        fx_post(f, challenge_member(&authz, "url"), "{}", &p.reply);
+        assert_string_equal(member(&p.reply, "status"), "valid");
+    }
+    expect_order(f, &p, "ready");
+    reply_clear(&authz);
+    pieces_clear(&p);
+}
+
 /* A bad CSR leaves the order ready. */
 static void test_bad_csr(void **state)
 {
@@ -358,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_not_ready, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_half_proved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_csr, setup, teardown),
         cmocka_unit_test_setup_teardown(test_whole_path, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dates, setup, teardown),

@@ -29,6 +29,7 @@ struct call {
     struct authz_row authz;
     struct order_row order;
     struct authz_decision decision;
+    struct order_new_name name;
     uint8_t hash[SHA256_LEN];
 };
 
@@ -81,6 +82,27 @@ static struct err account_end(struct db *db, void *arg)
     return acme_db_account_deactivate(db, c->f->delegate, c->id, "{}");
 }
 
+static struct err insert(struct db *db, void *arg)
+{
+    struct call *c = arg;
+    return acme_db_order_insert(db, c->f->delegate, &c->name, &c->order);
+}
+
+/* Order the apex; c->authz and c->decision become its authorization's. */
+static void begin(struct call *c, struct reply *order, char authz_id[OBJECT_ID_LEN + 1])
+{
+    fx_order(c->f, APEX, 1, order);
+    const json_t *list = json_object_get(order->json, "authorizations");
+    (void)snprintf(authz_id, OBJECT_ID_LEN + 1, "%s",
+                   id_of(json_string_value(json_array_get(list, 0))));
+    c->id = authz_id;
+    must(store_read(c->f->store, "t", load_authz, c));
+    memcpy(c->decision.authz_id, authz_id, sizeof(c->decision.authz_id));
+    memcpy(c->decision.challenge_id, c->authz.dns01.id, sizeof(c->authz.dns01.id));
+    memcpy(c->decision.digest, c->authz.dns01.digest, sizeof(c->decision.digest));
+    c->decision.ident = c->authz.ident;
+}
+
 #define expect_code(e, want) assert_int_equal((e).code, (want))
 
 /* Every move twice, and moves from states that do not allow them. */
@@ -92,17 +114,8 @@ static void test_lost_races(void **state)
     char authz_id[OBJECT_ID_LEN + 1];
     char order_id[OBJECT_ID_LEN + 1];
 
-    fx_order(f, APEX, 1, &order);
+    begin(&c, &order, authz_id);
     (void)snprintf(order_id, sizeof(order_id), "%s", id_of(order.location));
-    (void)snprintf(
-        authz_id, sizeof(authz_id), "%s",
-        id_of(json_string_value(json_array_get(json_object_get(order.json, "authorizations"), 0))));
-    c.id = authz_id;
-    must(store_read(f->store, "t", load_authz, &c));
-    memcpy(c.decision.authz_id, authz_id, sizeof(authz_id));
-    memcpy(c.decision.challenge_id, c.authz.dns01.id, sizeof(c.authz.dns01.id));
-    memcpy(c.decision.digest, c.authz.dns01.digest, sizeof(c.decision.digest));
-    c.decision.ident = c.authz.ident;
     c.decision.error_json = "{}";
     c.id = order_id;
     expect_code(store_write(f->store, "t", issued, &c), ERR_BAD_STATE); /* pending */
@@ -144,16 +157,7 @@ static void test_rolled_back(void **state)
     struct call c = {.f = f};
     char authz_id[OBJECT_ID_LEN + 1];
 
-    fx_order(f, APEX, 1, &order);
-    (void)snprintf(
-        authz_id, sizeof(authz_id), "%s",
-        id_of(json_string_value(json_array_get(json_object_get(order.json, "authorizations"), 0))));
-    c.id = authz_id;
-    must(store_read(f->store, "t", load_authz, &c));
-    memcpy(c.decision.authz_id, authz_id, sizeof(authz_id));
-    memcpy(c.decision.challenge_id, c.authz.dns01.id, sizeof(c.authz.dns01.id));
-    memcpy(c.decision.digest, c.authz.dns01.digest, sizeof(c.decision.digest));
-    c.decision.ident = c.authz.ident;
+    begin(&c, &order, authz_id);
     c.decision.error_json = "";
     c.decision.is_valid = true;
     c.id = id_of(f->kid);
@@ -164,6 +168,42 @@ static void test_rolled_back(void **state)
     must(store_read(f->store, "t", load_authz, &c));
     assert_int_equal(c.authz.status, AUTHZ_DEACTIVATED);
     assert_int_equal(c.authz.dns01.status, CHALLENGE_PENDING);
+    authz_row_clear(&c.authz);
+    reply_clear(&order);
+}
+
+/* Expiry counts from the clock: nothing is decided, reused or issued past it, maintained or not. */
+static void test_past_expiry(void **state)
+{
+    struct fx *f = *state;
+    struct reply order = {0};
+    struct call c = {.f = f, .decision = {.is_valid = true, .error_json = ""}};
+    struct order_name made = {0};
+    char authz_id[OBJECT_ID_LEN + 1];
+    const int64_t late_ms = (int64_t)(ACME_ORDER_LIFETIME_S + 1) * 1000;
+
+    begin(&c, &order, authz_id);
+    clock_shift(late_ms);
+    expect_code(store_write(f->store, "t", decide, &c), ERR_BAD_STATE);
+    clock_shift(-late_ms);
+    must(store_write(f->store, "t", decide, &c));
+    clock_shift(late_ms);
+    c.id = id_of(order.location);
+    expect_code(store_write(f->store, "t", issued, &c), ERR_BAD_STATE);
+    c.name.ident = c.authz.ident;
+    memcpy(c.name.reuse_id, authz_id, sizeof(authz_id));
+    must(random_id(c.name.authz_id));
+    must(random_id(c.name.challenge_id));
+    memcpy(c.name.digest, c.decision.digest, TXT_VALUE_LEN - 1);
+    c.name.digest[TXT_VALUE_LEN - 1] = '-';
+    must(random_id(c.order.id));
+    memcpy(c.order.account_id, c.authz.account_id, sizeof(c.order.account_id));
+    c.order.names = &made;
+    c.order.names_n = 1;
+    must(store_write(f->store, "t", insert, &c));
+    clock_shift(-late_ms);
+    assert_int_equal(c.order.status, ORDER_PENDING);
+    assert_string_equal(made.authz_id, c.name.authz_id);
     authz_row_clear(&c.authz);
     reply_clear(&order);
 }
@@ -291,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_lost_races, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rolled_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_past_expiry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_maintenance, setup, teardown),
         cmocka_unit_test_setup_teardown(test_maintenance_in_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spoilt_rows, setup, teardown),

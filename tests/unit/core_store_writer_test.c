@@ -235,7 +235,7 @@ static void test_failure_rolls_back_alone(void **state)
         }
     }
     run_batch(f, inserts, callers, BATCH);
-    struct store_stats stats;
+    struct writer_stats stats;
     writer_stats(f->writer, &stats);
     int64_t durable = 0;
     int conflicts = 0;
@@ -275,7 +275,7 @@ static void test_failed_batch_is_retried_alone(void **state)
     struct fixture *f = *state;
     struct insert inserts[BATCH] = {{0}};
     struct caller callers[BATCH];
-    struct store_stats stats;
+    struct writer_stats stats;
 
     memset(&journal, 0, sizeof(journal));
     must(writer_run(f->writer, "limit", limit_pages, NULL));
@@ -321,7 +321,7 @@ static void test_many_writers_share_commits(void **state)
 {
     struct fixture *f = *state;
     struct load loads[WRITERS] = {{0}};
-    struct store_stats stats;
+    struct writer_stats stats;
 
     memset(&journal, 0, sizeof(journal));
     for (size_t i = 0; i < WRITERS; i++) {
