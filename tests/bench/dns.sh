@@ -30,7 +30,7 @@ stop() {
     rm -rf "$dir"
 }
 trap stop EXIT
-trap 'exit 1' INT TERM
+trap 'exit 1' INT TERM HUP PIPE
 
 value() { printf '%043d' "$1"; }
 

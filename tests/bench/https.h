@@ -109,6 +109,9 @@ static inline struct err conn_tcp(struct conn *c)
         FAIL(ERR_IO, "no connection to %s port %s: %m", c->peer.host, c->peer.port);
     }
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    /* A server that deadlocks (Pebble may) is a failure to count, not a reason to wait for ever. */
+    const struct timeval patience = {.tv_sec = 10};
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     return err_ok();
 }
 
