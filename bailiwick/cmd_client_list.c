@@ -116,7 +116,7 @@ static struct err list_offline(const struct config *cfg)
 {
     struct app_offline *offline = NULL;
 
-    TRY(app_offline_open(cfg, &offline));
+    TRY(offline_open_existing(cfg, &offline));
     struct err e = print_offline(offline);
     return offline_close(offline, e);
 }

@@ -23,7 +23,7 @@ static struct err release_offline(const struct config *cfg, const char *name)
 {
     struct app_offline *offline = NULL;
 
-    TRY(app_offline_open(cfg, &offline));
+    TRY(offline_open_existing(cfg, &offline));
     struct err e = delegate_release(offline->delegate, name);
     return offline_close(offline, e);
 }

@@ -21,7 +21,7 @@ static struct err remove_offline(const struct config *cfg, const char *name)
 {
     struct app_offline *offline = NULL;
 
-    TRY(app_offline_open(cfg, &offline));
+    TRY(offline_open_existing(cfg, &offline));
     struct err e = access_client_remove(offline->access, name);
     return offline_close(offline, e);
 }
