@@ -103,8 +103,8 @@ struct err delegate_audit_refused(struct delegate *d, const struct delegate_who 
         return e;
     }
     ip_text(&who->peer, peer);
-    log_ev(LOG_INFO, "delegate.refused", {"actor", actor_of(who)}, {"name", object}, {"peer", peer},
-           {"door", door_text(who->door)}, {"msg", refusal->detail});
+    log_ev(LOG_DEBUG, "delegate.refused", {"actor", actor_of(who)}, {"name", object},
+           {"peer", peer}, {"door", door_text(who->door)}, {"msg", refusal->detail});
     if (is_policy(who, refusal->reason) && may_audit_refusal(d)) {
         struct refused_job job = {who, object, refusal->detail};
         struct err written = store_write(d->store, "delegate.refused", refused_tx, &job);
