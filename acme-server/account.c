@@ -146,7 +146,7 @@ static struct err insert_fn(struct db *db, void *arg)
 
 static struct err check_terms(struct acme_req *r, bool is_agreed)
 {
-    const char *terms = r->acme->cfg->terms_of_service;
+    const char *terms = r->acme->cfg->acme.terms_of_service;
 
     if (terms == NULL || terms[0] == '\0' || is_agreed) {
         return err_ok();
@@ -349,7 +349,7 @@ static struct err take_cursor(struct acme_req *r, char after[OBJECT_ID_LEN + 1])
 
 static struct err orders_page(struct acme_req *r)
 {
-    int64_t configured = r->acme->cfg->orders_per_page;
+    int64_t configured = r->acme->cfg->acme.orders_per_page;
     size_t page = configured < 1 || configured > ORDERS_PER_PAGE_MAX ? ORDERS_PER_PAGE_MAX
                                                                      : (size_t)configured;
     struct list_tx tx = {.account_id = r->account_id, .max = page + 1};

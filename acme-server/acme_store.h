@@ -18,7 +18,6 @@
 #include "core/util/token.h"
 #include "dns/delegate.h"
 
-#define ACME_TOKEN_LEN 43u /* base64url of 32 random bytes */
 #define ACME_PROFILE_MAX 32u
 #define ACME_ERROR_JSON_MAX (16u * 1024u)
 

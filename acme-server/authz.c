@@ -59,8 +59,8 @@ static void put_authz(struct buf *b, const char *base, const struct authz_row *a
 
 static void add_retry_after(struct acme_req *r)
 {
-    if (r->acme->cfg->retry_after_s > 0) {
-        http_resp_headerf(r->resp, "Retry-After", "%" PRId64, r->acme->cfg->retry_after_s);
+    if (r->acme->cfg->acme.retry_after_s > 0) {
+        http_resp_headerf(r->resp, "Retry-After", "%" PRId64, r->acme->cfg->acme.retry_after_s);
     }
 }
 

@@ -18,7 +18,7 @@ static json_t *meta_json(const struct acme *acme)
     static const char *const NAMES[] = {"default", "month", "short"};
     json_t *meta = json_pack("{s:s+}", "website", "https://", acme->base_urls.authority);
     json_t *profiles = json_object();
-    const char *terms = acme->cfg->terms_of_service;
+    const char *terms = acme->cfg->acme.terms_of_service;
 
     if (terms != NULL && terms[0] != '\0') {
         (void)json_object_set_new(meta, "termsOfService", json_string(terms));

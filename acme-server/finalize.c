@@ -166,8 +166,9 @@ static struct err vet(struct acme_req *r, const struct csr_bytes *csr, const str
     struct ca_refusal refusal = {0};
     size_t spki_len = 0;
     const uint8_t *spki = jwk_spki(r->key, &spki_len);
-    struct err e = ca_csr_vet(csr->der, csr->len, idents, idents_n,
-                              (unsigned)r->acme->cfg->min_rsa_bits, spki, spki_len, out, &refusal);
+    struct err e =
+        ca_csr_vet(csr->der, csr->len, idents, idents_n, (unsigned)r->acme->cfg->acme.min_rsa_bits,
+                   spki, spki_len, out, &refusal);
 
     if (e.code == ERR_REJECTED) {
         REJECT(&r->prob, refusal.is_bad_key ? PROBLEM_BAD_PUBLIC_KEY : PROBLEM_BAD_CSR, 0, "%s",

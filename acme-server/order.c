@@ -207,7 +207,7 @@ static void new_order_clear(struct new_order *o)
 static struct err reuse_fn(struct db *db, void *arg)
 {
     struct new_order *o = arg;
-    int64_t since = clock_unix_s() - o->acme->cfg->authorization_reuse_s;
+    int64_t since = clock_unix_s() - o->acme->cfg->acme.authorization_reuse_s;
 
     for (size_t i = 0; i < o->row.names_n; i++) {
         struct authz_reusable found = {0};
@@ -256,7 +256,7 @@ struct err acme_new_order(struct acme_req *r)
     for (size_t i = 0; i < o.row.names_n; i++) {
         TRY(name_secrets(r, &o.names[i]));
     }
-    if (r->acme->cfg->authorization_reuse_s > 0) {
+    if (r->acme->cfg->acme.authorization_reuse_s > 0) {
         TRY(store_read(r->acme->store, "acme.authz.reuse", reuse_fn, &o));
     }
     TRY(store_write(r->acme->store, "acme.order.new", insert_fn, &o));

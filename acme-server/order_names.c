@@ -20,8 +20,8 @@ const char *order_name_refused(const struct config *cfg, const struct ident *ide
     if (name_is_below_or_equal(ident->base, cfg->delegate_zone)) {
         return "it is in the delegate zone, whose names are not available to hosts";
     }
-    for (size_t i = 0; i < cfg->blocked_names_n; i++) {
-        if (name_is_below_or_equal(ident->base, cfg->blocked_names[i])) {
+    for (size_t i = 0; i < cfg->acme.blocked_names_n; i++) {
+        if (name_is_below_or_equal(ident->base, cfg->acme.blocked_names[i])) {
             return "the administrator blocked it";
         }
     }

@@ -131,7 +131,7 @@ static struct err run(struct acme_req *r, const struct acme_endpoint *endpoint)
         REJECT(&r->prob, PROBLEM_MALFORMED, 415,
                "The Content-Type must be " JOSE_TYPE " (RFC 8555 section 6.2).");
     }
-    TRY(jws_parse(http->body, http->body_len, (unsigned)r->acme->cfg->min_rsa_bits, &r->jws,
+    TRY(jws_parse(http->body, http->body_len, (unsigned)r->acme->cfg->acme.min_rsa_bits, &r->jws,
                   &r->prob));
     if (!base_url_matches(r->base, r->jws.url, http->path, http->query)) {
         REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,

@@ -99,7 +99,7 @@ struct err validate_decide(struct acme *acme, const struct val_target *target,
     d.decision.is_valid = result->is_valid;
     d.decision.is_published = result->is_published;
     d.decision.by = result->by;
-    d.decision.reuse_s = acme->cfg->authorization_reuse_s;
+    d.decision.reuse_s = acme->cfg->acme.authorization_reuse_s;
     d.decision.error_json = "";
     if (!result->is_valid) {
         struct problem prob = {0};

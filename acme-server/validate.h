@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "acme-server/base_url.h"
+#include "acme-server/challenge.h"
 #include "acme-server/problem.h"
 #include "core/util/err.h"
 #include "core/util/name.h"
@@ -25,11 +27,18 @@
 
 struct acme;
 
+#define VALIDATE_ACCOUNT_URL_MAX (BASE_URL_MAX + sizeof("/acme/account/") + OBJECT_ID_LEN)
 struct val_target {
-    char challenge_id[OBJECT_ID_LEN + 1];
     char authz_id[OBJECT_ID_LEN + 1];
+    char account_id[OBJECT_ID_LEN + 1];
+    enum challenge_type type;
     struct ident ident;
-    char digest[TXT_VALUE_LEN + 1];
+    char token[ACME_TOKEN_LEN + 1];
+    char thumbprint[SHA256_B64_LEN + 1]; /* of the account key; token "." thumbprint is the key
+                                          * authorization (RFC 8555 §8.1) */
+    char digest[TXT_VALUE_LEN + 1];      /* base64url of its SHA-256 */
+    /* as the client knows it: dns-account-01's label, dns-persist-01's accounturi */
+    char account_url[VALIDATE_ACCOUNT_URL_MAX + 1];
 };
 struct val_result {
     bool is_valid;

@@ -78,7 +78,7 @@ static void choose_domains(struct view *v)
 {
     const struct snippet_facts *facts = v->facts;
     const struct config *cfg = facts->cfg;
-    struct ident id = {false, ""};
+    struct ident id = {.base = ""};
     const char *base = facts->names_n == 0 ? "" : facts->names[0].base;
 
     for (size_t i = 0; base[0] == '\0' && i < cfg->zones_n; i++) {

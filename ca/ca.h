@@ -25,14 +25,24 @@
 
 extern const struct store_module CA_STORE_MODULE;
 
+/* What a profile allows (draft-ietf-acme-profiles): lifetime, usages, key rules. */
 struct ca_profile {
     const char *name;
     const char *description;
     int64_t lifetime_s;
+    bool has_server_auth, has_client_auth;
+    unsigned key_types; /* of enum config_key_types */
 };
 /* Built in: default (90 days), month (30), short (6). NULL when unknown; name NULL or "" gives
  * default. */
 const struct ca_profile *ca_profile_find(const char *name);
+/* The same, among the built-in ones and those of the configuration. The result is valid as long as
+ * acme is. Filled into *out; ERR_NOT_FOUND. */
+MUST_USE struct err ca_profile_choose(const struct config_acme *acme, const char *name,
+                                      struct ca_profile *out);
+/* Calls fn for every profile, built-in ones first. */
+void ca_profile_each(const struct config_acme *acme,
+                     void (*fn)(void *ctx, const struct ca_profile *profile), void *ctx);
 
 struct ca;
 /* Opens or creates the CA. ERR_CONFIG/ERR_CRYPTO with a sentence when a key file is unreadable, has
@@ -53,10 +63,13 @@ struct ca_refusal {
     char detail[300]; /* a sentence */
 };
 struct ca_csr; /* a vetted CSR: its public key */
+/* The CSR's key type, of enum config_key_types. */
+unsigned ca_csr_key_type(const struct ca_csr *csr);
 /* Parse and vet a DER CSR: exact DER without trailing bytes, self-signature, key type (EC P-256,
  * P-384, P-521; RSA min_rsa_bits..4096 with odd public exponent >= 65537; Ed25519), weak RSA keys
- * (small factors, ROCA, close primes), no CA:TRUE, no non-dns SAN, common names and SANs together
- * equal to idents (RFC 8555 §7.4; any order, case folded, repetition allowed). account_spki: DER
+ * (small factors, ROCA, close primes), no CA:TRUE, no SAN but dNSName and iPAddress, common names
+ * and SANs together equal to idents (RFC 8555 §7.4, RFC 8738 §5: an ip identifier is an iPAddress
+ * of 4 or 16 octets, a common name may hold its text; any order, case folded, repetition allowed). account_spki: DER
  * SubjectPublicKeyInfo of the account key, which must differ (RFC 8555 §11.1). ERR_REJECTED fills
  * refusal. */
 MUST_USE struct err ca_csr_vet(const uint8_t *der, size_t der_len, const struct ident *idents,
@@ -76,7 +89,7 @@ struct ca_leaf {
 void ca_leaf_clear(struct ca_leaf *leaf);
 struct ca_leaf_request {
     const struct ca_profile *profile;
-    const struct ident *idents; /* dns SANs */
+    const struct ident *idents; /* dNSName and iPAddress SANs */
     size_t idents_n;
     const struct ip_addr *ips; /* iPAddress SANs: our own HTTPS certificate only */
     size_t ips_n;
@@ -121,6 +134,62 @@ struct ca_own_pair {
 bool ca_own_is_usable(const struct ca *ca, const struct ca_own_pair *pair, int64_t *not_after);
 /* notAfter of the first certificate of a PEM text. ERR_CRYPTO when there is none. */
 MUST_USE struct err ca_pem_not_after(const char *pem, int64_t *not_after);
+/* --- issued certificates: look-ups, revocation, renewal ---------------------------------------- */
+struct ca_cert_info {
+    char id[OBJECT_ID_LEN + 1];
+    char serial[CA_SERIAL_HEX_MAX + 1];
+    char account_id[OBJECT_ID_LEN + 1];
+    char order_id[OBJECT_ID_LEN + 1];
+    char profile[CONFIG_PROFILE_NAME_MAX + 1];
+    int64_t not_before, not_after;
+    int64_t revoked_unix;  /* 0 = it is not */
+    int reason;            /* RFC 5280 §5.3.1, when revoked */
+    int64_t renew_by_unix; /* its issuer changes then: renew before; 0 = no such plan */
+    struct ident *idents;  /* owned */
+    size_t idents_n;
+};
+void ca_cert_info_clear(struct ca_cert_info *info);
+/* The certificate that is exactly this DER (RFC 8555 §7.6). ERR_NOT_FOUND: not one of ours;
+ * ERR_MALFORMED: no certificate at all. */
+MUST_USE struct err ca_cert_find(struct db *db, const uint8_t *der, size_t len,
+                                 struct ca_cert_info *out);
+MUST_USE struct err ca_cert_load(struct db *db, const char *certificate_id,
+                                 struct ca_cert_info *out);
+/* By RFC 9773 §4.1's identifier, "<base64url of keyIdentifier>.<base64url of serial>"; the key
+ * identifier must be that of the certificate's own issuer. ERR_MALFORMED, ERR_NOT_FOUND. */
+#define CA_RENEWAL_ID_MAX 96u
+MUST_USE struct err ca_cert_find_renewal(struct db *db, const char *renewal_id,
+                                         struct ca_cert_info *out);
+/* That identifier of a DER certificate. */
+MUST_USE struct err ca_renewal_id(const uint8_t *der, size_t len, char out[CA_RENEWAL_ID_MAX + 1]);
+/* DER SubjectPublicKeyInfo of a DER certificate; *out owned by the caller. ERR_MALFORMED. */
+MUST_USE struct err ca_cert_spki(const uint8_t *der, size_t len, uint8_t **out, size_t *out_len);
+/* May `reason` be asked for by a subscriber? 0, 1, 3, 4, 5 and, of what RFC 5280 §5.3.1 has, no
+ * other: 2, 6, 8, 9, 10 belong to CAs and attribute authorities, 7 does not exist. */
+bool ca_reason_ok(int64_t reason);
+/* In the caller's write transaction, with its audit row (actor, peer). ERR_CONFLICT: revoked
+ * already; ERR_NOT_FOUND. */
+MUST_USE struct err ca_cert_revoke(struct db *db, const char *certificate_id, int reason,
+                                   const char *actor, const struct ip_addr *peer);
+/* The window in which to renew (RFC 9773 §4.2): a third of the life before its end, spread by the
+ * certificate's id so that a fleet does not come at once; in the past when revoked or when its
+ * issuer's change is due; never past notAfter. Pure. */
+void ca_renewal_window(const struct ca_cert_info *info, int64_t now_unix, int64_t *start_unix,
+                       int64_t *end_unix);
+/* Pull forward the renewal of everything under this issuer (PEM) that is still valid: it ends at
+ * renew_by_unix. In the caller's write transaction. *n: how many. For the day an issuer changes. */
+MUST_USE struct err ca_issuer_renew_by(struct db *db, const char *issuer_pem, int64_t renew_by_unix,
+                                       int64_t *n);
+/* Chains: 0 is the issuer that signed, further ones are issuers with the same name and key (a
+ * cross-signed intermediate) in the order they were added. *n: how many chains there are.
+ * ERR_NOT_FOUND also for an index past them. */
+MUST_USE struct err ca_chain_load_alternate(struct db *db, const char *certificate_id, size_t index,
+                                            char **chain_pem, char *account_id, size_t *n);
+/* Make `issuer_pem` (one or more certificates, the issuing one first, the same subject and key as
+ * an issuer that is in use) an alternate. In the caller's write transaction. ERR_MALFORMED,
+ * ERR_NOT_FOUND: no issuer in use has its key. */
+MUST_USE struct err ca_issuer_add_alternate(struct db *db, const char *issuer_pem);
+
 /* How many certificates were issued, for status. */
 MUST_USE struct err ca_count(struct db *db, int64_t *total, int64_t *valid_now);
 

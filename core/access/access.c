@@ -252,7 +252,7 @@ bool access_may(struct access *access, const char *name, const struct ident *id)
 bool access_may_publish(struct access *access, const char *name, const char *base)
 {
     AUTO(client_unrefp) struct client *client = lookup(access, name);
-    struct ident id = {false, ""};
+    struct ident id = {.base = ""};
 
     if (client == NULL || strlen(base) > NAME_TEXT_MAX) {
         return false;

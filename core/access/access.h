@@ -59,6 +59,18 @@ MUST_USE struct err access_exists_tx(struct access *access, struct db *db, const
                                      bool *is_there);
 /* SHA-256 of the client's secret: an input of derived passwords. ERR_NOT_FOUND. */
 MUST_USE struct err access_secret_hash(struct access *access, const char *name, uint8_t out[32]);
+/* The client's MAC key, which is its secret's base64 decoding (external account binding, TSIG), and
+ * its stored spelling. key: ACCESS_KEY_MAX bytes, wiped by the caller (mem_wipe). ERR_NOT_FOUND. */
+#define ACCESS_KEY_MAX (CLIENT_SECRET_MAX / 4u * 3u)
+MUST_USE struct err access_key(struct access *access, const char *name, uint8_t *key,
+                               size_t *key_len, char name_out[CLIENT_NAME_MAX + 1]);
+/* preauthorized: true? false for unknown clients. */
+bool access_is_preauthorized(struct access *access, const char *name);
+/* Do rate limits count for it? true for unknown clients. */
+bool access_has_limits(struct access *access, const char *name);
+/* Do the client's networks name this address explicitly (none configured: no)? For ip
+ * identifiers. */
+bool access_network_names(struct access *access, const char *name, const struct ip_addr *ip);
 /* Is anonymous publishing on for this peer (open: true and peer in open_networks)? */
 bool access_is_open_for(const struct access *access, const struct ip_addr *peer);
 bool access_is_open(const struct access *access);
@@ -67,13 +79,28 @@ bool access_is_open(const struct access *access);
 struct access_client_info {
     char name[CLIENT_NAME_MAX + 1];
     bool is_from_config;
-    char *names;          /* comma separated patterns */
-    char *networks;       /* comma separated, "" = anywhere */
+    char *names;    /* comma separated patterns */
+    char *networks; /* comma separated, "" = anywhere */
+    bool is_preauthorized;
+    bool has_limits;
     int64_t created_unix; /* 0 for configured ones */
 };
-/* Add a stored client. secret may be NULL: one is made. secret_out: CLIENT_SECRET_MAX + 1, wiped by
+/* What a stored client is made from. */
+struct access_new_client {
+    const char *name;
+    const char *secret; /* NULL: one is made */
+    const char *const *patterns;
+    size_t patterns_n;
+    const char *const *networks;
+    size_t networks_n;
+    bool is_preauthorized;
+    bool has_no_limits;
+};
+/* Add a stored client. secret_out: CLIENT_SECRET_MAX + 1, wiped by
  * the caller. ERR_CONFLICT when the name exists, ERR_MALFORMED/ERR_LIMIT with a sentence for bad
  * names, patterns, networks. Durable on return. */
+MUST_USE struct err access_client_create(struct access *access,
+                                         const struct access_new_client *client, char *secret_out);
 MUST_USE struct err access_client_add(struct access *access, const char *name, const char *secret,
                                       const char *const *patterns, size_t patterns_n,
                                       const char *const *networks, size_t networks_n,

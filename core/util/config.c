@@ -160,10 +160,10 @@ void config_free(struct config *cfg)
     lists.cfg = cfg;
     config_zones_clear(&lists);
     config_clients_clear(&lists);
-    for (size_t i = 0; i < cfg->blocked_names_n; i++) {
-        mem_free(cfg->blocked_names[i]);
+    for (size_t i = 0; i < cfg->acme.blocked_names_n; i++) {
+        mem_free(cfg->acme.blocked_names[i]);
     }
-    mem_free(cfg->blocked_names);
+    mem_free(cfg->acme.blocked_names);
     mem_free(cfg->path);
     mem_free(cfg->state_dir);
     mem_free(cfg->addresses);
@@ -174,7 +174,7 @@ void config_free(struct config *cfg)
     mem_free(cfg->open_networks);
     mem_free(cfg->trusted_proxies);
     mem_free(cfg->resolvers);
-    mem_free(cfg->terms_of_service);
+    mem_free(cfg->acme.terms_of_service);
     mem_free(cfg->tls_cert);
     mem_free(cfg->tls_key);
     mem_free(cfg);

@@ -40,6 +40,8 @@ struct config_client {
     size_t names_n;
     struct ip_net *networks; /* none = anywhere */
     size_t networks_n;
+    bool is_preauthorized; /* preauthorized: */
+    bool has_limits;       /* limits: */
 };
 
 enum config_key_alg {
@@ -48,6 +50,45 @@ enum config_key_alg {
     CONFIG_KEY_RSA_2048,
     CONFIG_KEY_RSA_3072,
     CONFIG_KEY_RSA_4096
+};
+
+enum config_caa { CONFIG_CAA_REPORT, CONFIG_CAA_ENFORCE, CONFIG_CAA_OFF };
+
+/* Key types of a certificate profile, a mask. */
+enum config_key_types { CONFIG_KEYS_EC = 1, CONFIG_KEYS_RSA = 2, CONFIG_KEYS_ED25519 = 4 };
+#define CONFIG_PROFILE_NAME_MAX 32u
+struct config_profile {
+    char name[CONFIG_PROFILE_NAME_MAX + 1]; /* letters, digits, '-', '_'; not a built-in one's */
+    char *description;                      /* one line; "" = made from the rest */
+    int64_t lifetime_s;
+    bool has_server_auth, has_client_auth; /* usages: extended key usages; default server-auth */
+    unsigned key_types;                    /* of enum config_key_types; default all */
+};
+
+/* The blocks acme:, validation: and profiles:. acme-server reads them through a pointer that a
+ * reload replaces; everything else in struct config is read once. */
+struct config_acme {
+    char *terms_of_service; /* URL or "" */
+    bool external_account_required;
+    int64_t authorization_reuse_s;
+    int64_t retry_after_s;
+    int64_t orders_per_page;
+    int64_t min_rsa_bits;
+    char **blocked_names; /* names and everything below them are rejectedIdentifier */
+    size_t blocked_names_n;
+    struct ip_net *ip_networks; /* ip identifiers that every account may order; default none */
+    size_t ip_networks_n;
+    enum config_caa caa;
+    /* rate_limits: events per hour, 0 = unlimited */
+    int64_t limit_new_accounts;        /* per network: /24, /48 */
+    int64_t limit_orders;              /* per account */
+    int64_t limit_failed_validations;  /* per account and name */
+    int64_t limit_pending_validations; /* at a time, per account */
+    int64_t http_port, tls_port;       /* validation: */
+    struct ip_net *allow;              /* networks otherwise refused as targets */
+    size_t allow_n;
+    struct config_profile *profiles; /* beside the built-in ones */
+    size_t profiles_n;
 };
 
 struct config {
@@ -75,13 +116,7 @@ struct config {
     size_t trusted_proxies_n;
     struct ip_endpoint *resolvers; /* default: the system's (/etc/resolv.conf) */
     size_t resolvers_n;
-    char *terms_of_service; /* URL or "" */
-    int64_t authorization_reuse_s;
-    int64_t retry_after_s;
-    int64_t orders_per_page;
-    int64_t min_rsa_bits;
-    char **blocked_names; /* names and everything below them are rejectedIdentifier */
-    size_t blocked_names_n;
+    struct config_acme acme;
     enum config_key_alg ca_key;
     char *tls_cert, *tls_key; /* "" = our own certificate */
     enum log_level log_level;

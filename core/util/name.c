@@ -88,7 +88,7 @@ struct err name_parse(const char *text, size_t len, char *out, const char **why)
 
 struct err ident_parse(const char *text, size_t len, struct ident *out, const char **why)
 {
-    struct ident id = {false, ""};
+    struct ident id = {false, false, ""};
 
     if (len > NAME_TEXT_MAX) {
         return refuse("the name is longer than 253 characters", why);
@@ -109,6 +109,51 @@ struct err ident_parse(const char *text, size_t len, struct ident *out, const ch
     return err_ok();
 }
 
+struct err ident_ip_parse(const char *text, size_t len, struct ident *out, const char **why)
+{
+    struct ident id = {.is_ip = true};
+    struct ip_addr ip = {0};
+    const struct ip_addr none = {0};
+    char canonical[IP_TEXT_MAX + 1];
+
+    if (len == 0 || len > IP_TEXT_MAX || memchr(text, '\0', len) != NULL) {
+        return refuse("it is not an IP address", why);
+    }
+    memcpy(id.base, text, len);
+    if (ip_parse(id.base, &ip).code != ERR_OK) {
+        return refuse("it is not an IP address", why);
+    }
+    ip_text(&ip, canonical);
+    if (strcmp(canonical, id.base) != 0) {
+        return refuse(
+            "an IP address must be in its canonical form (RFC 5952), without a zone index", why);
+    }
+    if (memcmp(ip.bytes, none.bytes, sizeof(ip.bytes)) == 0) {
+        return refuse("the unspecified address names no host", why);
+    }
+    *out = id;
+    return err_ok();
+}
+
+struct ip_addr ident_ip(const struct ident *id)
+{
+    struct ip_addr ip = {0};
+
+    if (!id->is_ip || ip_parse(id->base, &ip).code != ERR_OK) {
+        ip = (struct ip_addr){0};
+    }
+    return ip;
+}
+
+void ident_from_stored(const char *base, bool is_wildcard, struct ident *out)
+{
+    struct ident id = {.is_wildcard = is_wildcard};
+
+    (void)snprintf(id.base, sizeof(id.base), "%s", base);
+    id.is_ip = strchr(id.base, ':') != NULL || has_numeric_tail(id.base);
+    *out = id;
+}
+
 void ident_text(const struct ident *id, char out[IDENT_TEXT_MAX + 1])
 {
     (void)snprintf(out, IDENT_TEXT_MAX + 1, "%s%.253s", id->is_wildcard ? "*." : "", id->base);
@@ -116,7 +161,8 @@ void ident_text(const struct ident *id, char out[IDENT_TEXT_MAX + 1])
 
 bool ident_equal(const struct ident *a, const struct ident *b)
 {
-    return a->is_wildcard == b->is_wildcard && strcmp(a->base, b->base) == 0;
+    return a->is_wildcard == b->is_wildcard && a->is_ip == b->is_ip &&
+           strcmp(a->base, b->base) == 0;
 }
 
 static bool is_strictly_below(const char *name, const char *zone)
@@ -155,6 +201,9 @@ struct err name_pattern_parse(const char *text, size_t len, struct name_pattern 
 
 bool name_pattern_covers(const struct name_pattern *p, const struct ident *id)
 {
+    if (id->is_ip) {
+        return false;
+    }
     if (!p->is_below) {
         return !id->is_wildcard && strcmp(p->base, id->base) == 0;
     }

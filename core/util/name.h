@@ -20,9 +20,11 @@
 #define LABEL_MAX 63u
 #define ACME_LABEL "_acme-challenge"
 
-/* A dns identifier (RFC 8555 §7.1.3): base name and wildcard flag. */
+/* An identifier (RFC 8555 §7.1.3): a dns name with its wildcard flag, or an IP address (RFC 8738)
+ * as its canonical text (dotted decimal; RFC 5952 §4). */
 struct ident {
     bool is_wildcard;
+    bool is_ip;
     char base[NAME_TEXT_MAX + 1]; /* without "*." */
 };
 
@@ -33,6 +35,12 @@ struct ident {
 MUST_USE struct err ident_parse(const char *text, size_t len, struct ident *out, const char **why);
 /* The same without wildcards. out: NAME_TEXT_MAX + 1 bytes. */
 MUST_USE struct err name_parse(const char *text, size_t len, char *out, const char **why);
+/* An ip identifier. Only the canonical text is accepted (RFC 8738 §3), IPv4-mapped IPv6 addresses,
+ * zone indices and the unspecified address are not. ERR_MALFORMED. */
+MUST_USE struct err ident_ip_parse(const char *text, size_t len, struct ident *out,
+                                   const char **why);
+/* What a base that we stored is: no dns identifier's text is an IP address. */
+void ident_from_stored(const char *base, bool is_wildcard, struct ident *out);
 /* "*.base" or "base"; out: NAME_TEXT_MAX + 3 bytes. */
 #define IDENT_TEXT_MAX (NAME_TEXT_MAX + 2u)
 void ident_text(const struct ident *id, char out[IDENT_TEXT_MAX + 1]);
@@ -42,7 +50,8 @@ bool ident_equal(const struct ident *a, const struct ident *b);
 bool name_is_below_or_equal(const char *name, const char *zone);
 
 /* A name pattern of product.md: "x" covers the identifier x only; "*.x" covers every name below x
- * and the wildcards "*.x" and "*.y.x", not x itself; "*" covers every identifier. */
+ * and the wildcards "*.x" and "*.y.x", not x itself; "*" covers every dns identifier. Patterns never
+ * cover IP addresses. */
 struct name_pattern {
     bool is_below;                /* "*.x" */
     char base[NAME_TEXT_MAX + 1]; /* "" with is_below: everything */
@@ -69,6 +78,8 @@ struct ip_addr {
     uint8_t family; /* 4 or 6; 0 = none */
     uint8_t bytes[16];
 };
+/* The address of an ip identifier; family 0 when it is none. */
+struct ip_addr ident_ip(const struct ident *id);
 struct ip_net {
     struct ip_addr addr;
     uint8_t prefix_len; /* bits */

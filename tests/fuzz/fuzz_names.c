@@ -72,7 +72,7 @@ static void check_pattern(const char *text, size_t len)
         return;
     }
     CHECK(pattern.base[0] != '\0' || (pattern.is_below && len == 1));
-    struct ident below = {false, "a.b.c.test"};
+    struct ident below = {.base = "a.b.c.test"};
     bool is_everything = pattern.base[0] == '\0';
     if (is_everything) {
         CHECK(name_pattern_covers(&pattern, &below));

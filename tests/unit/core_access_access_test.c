@@ -454,7 +454,7 @@ struct reader {
 static void *read_policy(void *arg)
 {
     struct reader *r = arg;
-    const struct ident id = {false, "x.test"};
+    const struct ident id = {.base = "x.test"};
 
     while (!atomic_load(r->is_over)) {
         struct access_client_info *list = NULL;

@@ -297,10 +297,10 @@ static void empty_file_gives_defaults(void **state)
     assert_int_equal(cfg->open_networks_n, 6);
     assert_int_equal(cfg->clients_n, 0);
     assert_int_equal(cfg->addresses_n, 1);
-    assert_int_equal(cfg->authorization_reuse_s, 86400);
-    assert_int_equal(cfg->retry_after_s, 1);
-    assert_int_equal(cfg->orders_per_page, 50);
-    assert_int_equal(cfg->min_rsa_bits, 2048);
+    assert_int_equal(cfg->acme.authorization_reuse_s, 86400);
+    assert_int_equal(cfg->acme.retry_after_s, 1);
+    assert_int_equal(cfg->acme.orders_per_page, 50);
+    assert_int_equal(cfg->acme.min_rsa_bits, 2048);
     assert_int_equal(cfg->ca_key, CONFIG_KEY_ECDSA_P256);
     assert_int_equal(cfg->log_level, LOG_INFO);
     assert_int_equal(cfg->log_format, LOG_TEXT);
@@ -354,9 +354,9 @@ static void full_file_is_read(void **state)
     assert_true(cfg->is_open);
     assert_int_equal(cfg->open_networks_n, 0);
     assert_int_equal(cfg->resolvers[1].port, 53);
-    assert_int_equal(cfg->authorization_reuse_s, 0);
-    assert_int_equal(cfg->retry_after_s, 120);
-    assert_string_equal(cfg->blocked_names[0], "x.svc.dev");
+    assert_int_equal(cfg->acme.authorization_reuse_s, 0);
+    assert_int_equal(cfg->acme.retry_after_s, 120);
+    assert_string_equal(cfg->acme.blocked_names[0], "x.svc.dev");
     assert_int_equal(cfg->ca_key, CONFIG_KEY_RSA_3072);
     assert_int_equal(cfg->log_level, LOG_DEBUG);
     assert_int_equal(cfg->log_format, LOG_JSON);
@@ -381,7 +381,7 @@ static void group_without_keys_is_empty(void **state)
     AUTO(config_freep) struct config *cfg = parse("acme:\n# retry_after: 5s\nlog:\n");
 
     (void)state;
-    assert_int_equal(cfg->retry_after_s, 1);
+    assert_int_equal(cfg->acme.retry_after_s, 1);
 }
 
 static void client_names_and_secrets_have_a_shape(void **state)

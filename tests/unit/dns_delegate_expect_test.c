@@ -5,7 +5,7 @@
 
 static bool is_expected(struct fixture *f, const char *digest, const char *base)
 {
-    struct ident id = {false, ""};
+    struct ident id = {.base = ""};
 
     return expectations_find(f->delegate->expected, digest, &id) && strcmp(id.base, base) == 0;
 }
