@@ -5,6 +5,7 @@
 
 #include "acme-server/acme_impl.h"
 #include "acme-server/acme_store.h"
+#include "acme-server/eab.h"
 #include "acme-server/handlers.h"
 #include "core/util/clock.h"
 #include "core/util/log.h"
@@ -103,13 +104,16 @@ static struct err get_bool(struct acme_req *r, const char *member, bool *out)
     return err_ok();
 }
 
-static struct err account_reply(struct acme_req *r, const struct account_row *row, int status)
+struct err acme_account_reply(struct acme_req *r, const struct account_row *row, int status)
 {
     struct buf *b = &r->resp->body;
 
     buf_printf(b, "{\"status\":\"%s\",\"contact\":%s,", account_status(row->status), row->contact);
     if (row->terms_agreed) {
         buf_puts(b, "\"termsOfServiceAgreed\":true,");
+    }
+    if (row->eab[0] != '\0') {
+        buf_printf(b, "\"externalAccountBinding\":%s,", row->eab);
     }
     buf_printf(b, "\"orders\":\"%s/acme/account/%s/orders\"}", r->base, row->id);
     http_resp_headerf(r->resp, "Location", "%s/acme/account/%s", r->base, row->id);
@@ -119,7 +123,7 @@ static struct err account_reply(struct acme_req *r, const struct account_row *ro
 /* --- newAccount ------------------------------------------------------------------------------- */
 
 struct account_tx {
-    const char *thumbprint;
+    const struct acme_req *r;
     struct account_row row;
     bool is_new;
 };
@@ -134,19 +138,93 @@ static struct err find_fn(struct db *db, void *arg)
     struct account_tx *tx = arg;
 
     account_row_clear(&tx->row);
-    return acme_db_account_find(db, tx->thumbprint, &tx->row);
+    return acme_db_account_find(db, jwk_thumbprint(tx->r->key), &tx->row);
+}
+
+static struct err audit_bound(struct db *db, const struct account_tx *tx)
+{
+    const struct audit_row row = {
+        .event = "acme.account.bound",
+        .actor = tx->row.client,
+        .object = tx->row.id,
+        .peer = &tx->r->http->peer,
+        .detail = "account bound to the client by external account binding",
+    };
+
+    return audit_write(db, &row);
 }
 
 static struct err insert_fn(struct db *db, void *arg)
 {
     struct account_tx *tx = arg;
+    bool is_there = true;
 
-    return acme_db_account_insert(db, tx->thumbprint, &tx->row, &tx->is_new);
+    if (tx->row.client[0] != '\0') {
+        TRY(access_exists_tx(tx->r->acme->access, db, tx->row.client, &is_there));
+    }
+    if (!is_there) {
+        FAIL(ERR_DENIED, "client %s was removed meanwhile", tx->row.client);
+    }
+    TRY(acme_db_account_insert(db, &tx->row, &tx->is_new));
+    return tx->is_new && tx->row.client[0] != '\0' ? audit_bound(db, tx) : err_ok();
+}
+
+/* RFC 8555 §7.3.4. */
+static struct err take_binding(struct acme_req *r, struct account_tx *tx)
+{
+    const json_t *eab = json_object_get(r->payload, "externalAccountBinding");
+
+    if (eab == NULL || json_is_null(eab)) {
+        if (!acme_settings(r->acme)->external_account_required) {
+            return err_ok();
+        }
+        REJECT(
+            &r->prob, PROBLEM_EXTERNAL_ACCOUNT_REQUIRED, 0,
+            "New accounts need an external account binding: give the key id (a client's name) and "
+            "the HMAC key (its secret) that `bailiwick client add` prints.");
+    }
+    struct err e = eab_verify(r->acme->access, eab, r->jws.url, r->key, &r->http->peer,
+                              tx->row.client, &r->prob);
+    if (e.code == ERR_LIMIT) {
+        r->prob.retry_after_s = 60;
+        REJECT(&r->prob, PROBLEM_RATE_LIMITED, 0,
+               "Too many wrong credentials came from this address: try again in a minute.");
+    }
+    TRY(e);
+    memcpy(r->client, tx->row.client, sizeof(r->client));
+    if (!access_network_ok(r->acme->access, r->client, &r->http->peer)) {
+        char peer[IP_TEXT_MAX + 1];
+        ip_text(&r->http->peer, peer);
+        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
+               "The client %s may not come from %s: add the network to the client's networks.",
+               r->client, peer);
+    }
+    tx->row.eab = json_dumps(eab, JSON_COMPACT | JSON_ENSURE_ASCII);
+    TRY_PTR(tx->row.eab);
+    return err_ok();
+}
+
+static struct err take_place(struct acme_req *r)
+{
+    char key[IP_TEXT_MAX + 5];
+    int64_t max = acme_settings(r->acme)->limit_new_accounts;
+
+    if (!acme_req_is_limited(r)) {
+        return err_ok();
+    }
+    limits_network_key(&r->http->peer, key);
+    if (limits_take(r->acme->limits, LIMIT_NEW_ACCOUNTS, key, max, &r->prob.retry_after_s)) {
+        return err_ok();
+    }
+    REJECT(&r->prob, PROBLEM_RATE_LIMITED, 0,
+           "Rate limit \"%s\": %lld an hour are used up for %s; try again in %lld s, or use the "
+           "account that you have.",
+           limit_name(LIMIT_NEW_ACCOUNTS), (long long)max, key, (long long)r->prob.retry_after_s);
 }
 
 static struct err check_terms(struct acme_req *r, bool is_agreed)
 {
-    const char *terms = r->acme->cfg->acme.terms_of_service;
+    const char *terms = acme_settings(r->acme)->terms_of_service;
 
     if (terms == NULL || terms[0] == '\0' || is_agreed) {
         return err_ok();
@@ -158,6 +236,16 @@ static struct err check_terms(struct acme_req *r, bool is_agreed)
            terms);
 }
 
+static void log_new(const struct acme_req *r, const struct account_row *row)
+{
+    char peer[IP_TEXT_MAX + 1];
+
+    ip_text(&r->http->peer, peer);
+    log_ev(LOG_INFO, "acme.account.new", {"account", row->id},
+           {"alg", jwk_alg_name(jwk_alg(r->key))}, {"peer", peer},
+           {"client", row->client[0] == '\0' ? NULL : row->client});
+}
+
 static struct err account_insert(struct acme_req *r, struct account_tx *tx)
 {
     bool is_agreed = false;
@@ -166,20 +254,29 @@ static struct err account_insert(struct acme_req *r, struct account_tx *tx)
     TRY(get_bool(r, "termsOfServiceAgreed", &is_agreed));
     TRY(check_terms(r, is_agreed));
     TRY(contact_text(r, &contact));
+    TRY(take_binding(r, tx));
+    TRY(take_place(r));
     TRY(random_id(tx->row.id));
     tx->row.status = ACCOUNT_VALID;
     tx->row.terms_agreed = is_agreed;
     tx->row.created_unix = clock_unix_s();
+    memcpy(tx->row.thumbprint, jwk_thumbprint(r->key), sizeof(tx->row.thumbprint));
     tx->row.contact = contact == NULL ? mem_strdup("[]") : MOVE(contact);
     tx->row.jwk = mem_strdup(jwk_json(r->key));
+    if (tx->row.eab == NULL) {
+        tx->row.eab = mem_strdup("");
+    }
     TRY_PTR(tx->row.contact);
     TRY_PTR(tx->row.jwk);
-    TRY(store_write(r->acme->store, "acme.account.new", insert_fn, tx));
+    TRY_PTR(tx->row.eab);
+    struct err e = store_write(r->acme->store, "acme.account.new", insert_fn, tx);
+    if (e.code == ERR_DENIED) {
+        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
+               "The client of the external account binding was removed: use another one.");
+    }
+    TRY(e);
     if (tx->is_new) {
-        char peer[IP_TEXT_MAX + 1];
-        ip_text(&r->http->peer, peer);
-        log_ev(LOG_INFO, "acme.account.new", {"account", tx->row.id},
-               {"alg", jwk_alg_name(jwk_alg(r->key))}, {"peer", peer});
+        log_new(r, &tx->row);
     }
     return err_ok();
 }
@@ -187,7 +284,7 @@ static struct err account_insert(struct acme_req *r, struct account_tx *tx)
 struct err acme_new_account(struct acme_req *r)
 {
     bool is_only_existing = false;
-    AUTO(account_tx_clear) struct account_tx tx = {.thumbprint = jwk_thumbprint(r->key)};
+    AUTO(account_tx_clear) struct account_tx tx = {.r = r};
 
     TRY(acme_req_object(r));
     TRY(get_bool(r, "onlyReturnExisting", &is_only_existing));
@@ -205,7 +302,7 @@ struct err acme_new_account(struct acme_req *r)
         REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
                "The account of this key was deactivated: register a new one with another key.");
     }
-    return account_reply(r, &tx.row, tx.is_new ? 201 : 200);
+    return acme_account_reply(r, &tx.row, tx.is_new ? 201 : 200);
 }
 
 /* --- update and deactivation ------------------------------------------------------------------ */
@@ -231,30 +328,6 @@ static struct err load_fn(struct db *db, void *arg)
     return acme_db_account_load(db, tx->id, &tx->row);
 }
 
-struct cache_drop {
-    struct account_cache *cache;
-    char id[OBJECT_ID_LEN + 1];
-};
-
-static void cache_drop_hook(void *arg)
-{
-    const struct cache_drop *drop = arg;
-
-    account_cache_drop(drop->cache, drop->id);
-}
-
-static struct err drop_on_commit(struct db *db, struct acme *acme, const char *id)
-{
-    AUTO(mem_freep) struct cache_drop *drop = mem_zalloc(sizeof(*drop));
-
-    TRY_PTR(drop);
-    drop->cache = acme->accounts;
-    memcpy(drop->id, id, sizeof(drop->id));
-    TRY(db_on_commit(db, cache_drop_hook, mem_free, drop));
-    (void)MOVE(drop);
-    return err_ok();
-}
-
 static struct err update_fn(struct db *db, void *arg)
 {
     struct update_tx *tx = arg;
@@ -264,7 +337,7 @@ static struct err update_fn(struct db *db, void *arg)
     }
     if (tx->error != NULL) {
         TRY(acme_db_account_deactivate(db, tx->acme->delegate, tx->id, tx->error));
-        TRY(drop_on_commit(db, tx->acme, tx->id));
+        TRY(acme_account_forget(db, tx->acme, tx->id));
     }
     return load_fn(db, arg);
 }
@@ -349,7 +422,7 @@ static struct err take_cursor(struct acme_req *r, char after[OBJECT_ID_LEN + 1])
 
 static struct err orders_page(struct acme_req *r)
 {
-    int64_t configured = r->acme->cfg->acme.orders_per_page;
+    int64_t configured = acme_settings(r->acme)->orders_per_page;
     size_t page = configured < 1 || configured > ORDERS_PER_PAGE_MAX ? ORDERS_PER_PAGE_MAX
                                                                      : (size_t)configured;
     struct list_tx tx = {.account_id = r->account_id, .max = page + 1};
@@ -395,5 +468,5 @@ struct err acme_account(struct acme_req *r)
     } else {
         TRY(account_update(r, &tx));
     }
-    return account_reply(r, &tx.row, 200);
+    return acme_account_reply(r, &tx.row, 200);
 }

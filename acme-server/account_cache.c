@@ -9,9 +9,8 @@
 
 struct entry {
     char id[OBJECT_ID_LEN + 1];
-    enum account_st status;
-    struct jwk *key; /* NULL = free */
-    uint32_t chain;  /* next in the bucket, or next free */
+    struct account_seen seen; /* key NULL = free */
+    uint32_t chain;           /* next in the bucket, or next free */
     uint32_t newer, older;
 };
 
@@ -55,7 +54,7 @@ void account_cache_free(struct account_cache *cache)
         return;
     }
     for (uint32_t i = 0; i < cache->max; i++) {
-        jwk_free(cache->entries[i].key);
+        jwk_free(cache->entries[i].seen.key);
     }
     (void)pthread_mutex_destroy(&cache->lock);
     mem_free(cache->entries);
@@ -124,20 +123,20 @@ static void evict(struct account_cache *cache, uint32_t i)
     }
     *link = e->chain;
     lru_unlink(cache, i);
-    jwk_free(e->key);
-    e->key = NULL;
+    jwk_free(e->seen.key);
+    e->seen.key = NULL;
     e->chain = cache->free;
     cache->free = i;
 }
 
 bool account_cache_get(struct account_cache *cache, const char id[OBJECT_ID_LEN + 1],
-                       struct jwk **key, enum account_st *status, uint64_t *generation)
+                       struct account_seen *out, uint64_t *generation)
 {
     (void)pthread_mutex_lock(&cache->lock);
     uint32_t i = find(cache, id);
     if (i != NONE) {
-        *key = jwk_ref(cache->entries[i].key);
-        *status = cache->entries[i].status;
+        *out = cache->entries[i].seen;
+        out->key = jwk_ref(out->key);
         lru_unlink(cache, i);
         lru_push(cache, i);
     }
@@ -147,7 +146,7 @@ bool account_cache_get(struct account_cache *cache, const char id[OBJECT_ID_LEN 
 }
 
 void account_cache_put(struct account_cache *cache, const char id[OBJECT_ID_LEN + 1],
-                       struct jwk *key, enum account_st status, uint64_t generation)
+                       const struct account_seen *seen, uint64_t generation)
 {
     (void)pthread_mutex_lock(&cache->lock);
     if (cache->generation == generation && find(cache, id) == NONE) {
@@ -159,8 +158,8 @@ void account_cache_put(struct account_cache *cache, const char id[OBJECT_ID_LEN 
         uint32_t *bucket = bucket_of(cache, id);
         cache->free = e->chain;
         memcpy(e->id, id, sizeof(e->id));
-        e->status = status;
-        e->key = jwk_ref(key);
+        e->seen = *seen;
+        e->seen.key = jwk_ref(seen->key);
         e->chain = *bucket;
         *bucket = i;
         lru_push(cache, i);

@@ -15,7 +15,7 @@
 #include "core/store/store.h"
 #include "core/util/config.h"
 #include "dns/delegate.h"
-#include "dns/resolve.h"
+#include "dns/lookup.h"
 
 #define ACME_ORDER_LIFETIME_S (7 * 86400) /* pending and ready orders */
 #define ACME_AUTHZ_PENDING_S (7 * 86400)
@@ -23,7 +23,7 @@
 #define ACME_IDENTIFIERS_MAX 100u
 #define ACME_CONTACTS_MAX 10u
 #define ACME_KEEP_DECIDED_S (7 * 86400) /* invalid and expired objects are deleted after this */
-#define ACME_VALIDATORS 4u /* threads; the first leaves names that others serve alone */
+#define ACME_VALIDATORS 2u              /* threads: looks into our own zones, and decisions */
 #define ACME_ACCOUNT_CACHE 1024u
 
 extern const struct store_module ACME_STORE_MODULE;
@@ -38,10 +38,16 @@ struct acme_options {
     struct delegate *delegate;
     uint16_t https_port; /* of the first listener: for public_url's default authority */
     const struct resolve_config *resolve;
+    /* every address that we listen on; filled in by acme_start() at the latest */
+    const struct ip_endpoint *own;
+    size_t own_n;
+    bool is_chaos; /* test mode for authors of clients (chaos.h) */
 };
 MUST_USE struct err acme_new(const struct acme_options *options, struct acme **out);
 /* Resume jobs: tell delegate every pending digest, start the validators. */
 MUST_USE struct err acme_start(struct acme *acme);
+/* Put other settings in force; they must outlive acme. Any thread. */
+void acme_reload(struct acme *acme, const struct config_acme *settings);
 void acme_free(struct acme *acme);
 /* Append our routes. ERR_LIMIT when they do not fit. */
 MUST_USE struct err acme_routes(struct acme *acme, struct http_route *routes, size_t cap,
@@ -52,6 +58,11 @@ void acme_on_http_error(struct acme *acme, const struct http_req *req, int statu
                         const char *detail, struct http_resp *resp);
 /* Expire and delete; bounded work per call. */
 MUST_USE struct err acme_maintain(struct acme *acme, size_t *changed_n);
+/* What happened to an order, as JSON ({"order":..., "timeline":[...], "problem":...}), by the order's
+ * id or the id at the end of a problem document's "instance". For the administrator. ERR_NOT_FOUND. */
+MUST_USE struct err acme_describe(struct acme *acme, const char *id, struct buf *json);
+/* The newest orders as JSON, at most max, for the administrator. */
+MUST_USE struct err acme_orders_describe(struct acme *acme, size_t max, struct buf *json);
 struct acme_counts {
     int64_t accounts, orders_pending, orders_valid, authorizations_pending;
 };

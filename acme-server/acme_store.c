@@ -73,6 +73,46 @@ static const char *const STEPS[] = {
     " error TEXT NOT NULL DEFAULT '',"
     " UNIQUE (authz_id, type)"
     ") STRICT, WITHOUT ROWID;",
+    /* Several challenges per authorization, from one seed. What was unfinished under the old form
+     * ends; valid authorizations, orders and certificates stay. */
+    "UPDATE acme_order SET status = 4, due_unix = created_unix, error ="
+    " '{\"type\":\"urn:ietf:params:acme:error:serverInternal\",\"status\":500,"
+    "\"detail\":\"The server was upgraded meanwhile: make a new order.\"}' WHERE status IN (0, 1);"
+    "UPDATE acme_authz SET status = 2, due_unix = created_unix WHERE status = 0;"
+    "DROP TABLE acme_challenge;"
+    "ALTER TABLE acme_account ADD COLUMN client TEXT;"
+    "ALTER TABLE acme_account ADD COLUMN eab TEXT NOT NULL DEFAULT '';"
+    "CREATE INDEX acme_account_client ON acme_account (client) WHERE client IS NOT NULL;"
+    "ALTER TABLE acme_order ADD COLUMN replaces TEXT;"
+    "CREATE INDEX acme_order_created ON acme_order (created_unix);"
+    "CREATE INDEX acme_order_replaces ON acme_order (replaces) WHERE replaces IS NOT NULL;"
+    "ALTER TABLE acme_authz ADD COLUMN seed BLOB;"
+    "ALTER TABLE acme_authz ADD COLUMN method INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE acme_authz ADD COLUMN is_preauthorized INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE acme_authz ADD COLUMN is_for_later INTEGER NOT NULL DEFAULT 0;" /* newAuthz */
+    "CREATE TABLE acme_challenge ("
+    " authz_id TEXT NOT NULL REFERENCES acme_authz (id) ON DELETE CASCADE,"
+    " type INTEGER NOT NULL,"
+    " status INTEGER NOT NULL,"
+    " validated_unix INTEGER NOT NULL DEFAULT 0,"
+    " error TEXT NOT NULL DEFAULT '',"
+    " PRIMARY KEY (authz_id, type)"
+    ") STRICT, WITHOUT ROWID;"
+    /* The flight recorder (record.h). */
+    "CREATE TABLE acme_record ("
+    " seq INTEGER PRIMARY KEY,"
+    " subject TEXT NOT NULL,"
+    " at_ms INTEGER NOT NULL,"
+    " text TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX acme_record_subject ON acme_record (subject);"
+    "CREATE TABLE acme_instance ("
+    " id TEXT PRIMARY KEY,"
+    " account_id TEXT NOT NULL,"
+    " subject TEXT NOT NULL,"
+    " created_unix INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX acme_instance_subject ON acme_instance (subject);",
 };
 
 const struct store_module ACME_STORE_MODULE = {"acme", STEPS, ARRAY_N(STEPS)};
@@ -81,12 +121,15 @@ void account_row_clear(struct account_row *row)
 {
     mem_free(row->jwk);
     mem_free(row->contact);
+    mem_free(row->eab);
     *row = (struct account_row){0};
 }
 
 void authz_row_clear(struct authz_row *row)
 {
-    mem_free(row->dns01.error);
+    for (size_t i = 0; i < CHALLENGE_TYPES_N; i++) {
+        mem_free(row->challenges[i].error);
+    }
     *row = (struct authz_row){0};
 }
 
@@ -107,8 +150,10 @@ static char *col_strdup(struct db_stmt *q, int column)
 
 static void col_ident(struct db_stmt *q, int name_column, int wildcard_column, struct ident *out)
 {
-    db_col_copy(q, name_column, out->base, sizeof(out->base));
-    out->is_wildcard = db_col_int(q, wildcard_column) != 0;
+    char base[NAME_TEXT_MAX + 1] = "";
+
+    db_col_copy(q, name_column, base, sizeof(base));
+    ident_from_stored(base, db_col_int(q, wildcard_column) != 0, out);
 }
 
 /* Columns is_published, by_open, by_client, by_registration from `first` on. */
@@ -135,8 +180,11 @@ static struct err account_row_read(struct db_stmt *q, struct account_row *out)
     row.created_unix = db_col_int(q, 3);
     row.jwk = col_strdup(q, 4);
     row.contact = col_strdup(q, 5);
+    db_col_copy(q, 6, row.thumbprint, sizeof(row.thumbprint));
+    db_col_copy(q, 7, row.client, sizeof(row.client));
+    row.eab = col_strdup(q, 8);
     struct err e = db_finish(q);
-    if (e.code == ERR_OK && (row.jwk == NULL || row.contact == NULL)) {
+    if (e.code == ERR_OK && (row.jwk == NULL || row.contact == NULL || row.eab == NULL)) {
         e = err_set(ERR_NOMEM, __FILE__, __LINE__, "account row: out of memory");
     }
     if (e.code != ERR_OK) {
@@ -150,8 +198,9 @@ static struct err account_row_read(struct db_stmt *q, struct account_row *out)
 struct err acme_db_account_load(struct db *db, const char *id, struct account_row *out)
 {
     AUTO(db_stmt_release)
-    struct db_stmt *q = db_prepare(db, "SELECT id, status, terms_agreed, created_unix, jwk, contact"
-                                       " FROM acme_account WHERE id = ?1");
+    struct db_stmt *q =
+        db_prepare(db, "SELECT id, status, terms_agreed, created_unix, jwk, contact,"
+                       " thumbprint, client, eab FROM acme_account WHERE id = ?1");
 
     db_bind_text(q, 1, id);
     return account_row_read(q, out);
@@ -160,8 +209,9 @@ struct err acme_db_account_load(struct db *db, const char *id, struct account_ro
 struct err acme_db_account_find(struct db *db, const char *thumbprint, struct account_row *out)
 {
     AUTO(db_stmt_release)
-    struct db_stmt *q = db_prepare(db, "SELECT id, status, terms_agreed, created_unix, jwk, contact"
-                                       " FROM acme_account WHERE thumbprint = ?1");
+    struct db_stmt *q =
+        db_prepare(db, "SELECT id, status, terms_agreed, created_unix, jwk, contact,"
+                       " thumbprint, client, eab FROM acme_account WHERE thumbprint = ?1");
 
     db_bind_text(q, 1, thumbprint);
     return account_row_read(q, out);
@@ -244,7 +294,7 @@ static struct err order_read(struct db *db, const char *id, struct order_row *ro
     AUTO(db_stmt_release)
     struct db_stmt *q = db_prepare(
         db, "SELECT id, account_id, status, expires_unix, not_before, not_after, profile,"
-            " certificate_id, csr_hash, error FROM acme_order WHERE id = ?1");
+            " certificate_id, csr_hash, error, replaces FROM acme_order WHERE id = ?1");
 
     db_bind_text(q, 1, id);
     if (!db_step(q)) {
@@ -266,6 +316,7 @@ static struct err order_read(struct db *db, const char *id, struct order_row *ro
         row->has_csr = true;
     }
     row->error = col_strdup(q, 9);
+    db_col_copy(q, 10, row->replaces, sizeof(row->replaces));
     TRY(db_finish(q));
     TRY_PTR(row->error);
     return order_names_load(db, id, row);
@@ -284,62 +335,79 @@ struct err acme_db_order_load(struct db *db, const char *id, struct order_row *o
     return err_ok();
 }
 
-static struct err authz_row_read(struct db_stmt *q, struct authz_row *out)
+static enum challenge_type method_of(int64_t stored)
 {
-    struct authz_row row = {0};
+    return stored > 0 && stored < CHALLENGE_TYPES_N ? (enum challenge_type)stored : CHALLENGE_DNS01;
+}
 
+static void col_seed(struct db_stmt *q, int column, uint8_t seed[ACME_SEED_LEN])
+{
+    size_t len = 0;
+    const void *data = db_col_blob(q, column, &len);
+
+    if (data != NULL && len == ACME_SEED_LEN) {
+        memcpy(seed, data, ACME_SEED_LEN);
+    }
+}
+
+static struct err challenges_load(struct db *db, struct authz_row *row)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "SELECT type, status, validated_unix, error"
+                                       " FROM acme_challenge WHERE authz_id = ?1");
+
+    db_bind_text(q, 1, row->id);
+    while (db_step(q)) {
+        int64_t type = db_col_int(q, 0);
+        if (type < 0 || type >= CHALLENGE_TYPES_N || row->challenges[type].error != NULL) {
+            continue;
+        }
+        struct challenge_row *c = &row->challenges[type];
+        c->status = challenge_state(db_col_int(q, 1));
+        c->validated_unix = db_col_int(q, 2);
+        c->error = col_strdup(q, 3);
+        TRY_PTR(c->error);
+    }
+    return db_finish(q);
+}
+
+static struct err authz_read(struct db *db, const char *id, struct authz_row *row)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(
+        db, "SELECT z.id, z.account_id, z.name, z.is_wildcard, z.status, z.expires_unix, z.seed,"
+            " z.method, z.is_preauthorized, COALESCE(a.thumbprint, '')"
+            " FROM acme_authz z LEFT JOIN acme_account a ON a.id = z.account_id WHERE z.id = ?1");
+
+    db_bind_text(q, 1, id);
     if (!db_step(q)) {
         TRY(db_finish(q));
         FAIL(ERR_NOT_FOUND, "no such authorization");
     }
-    db_col_copy(q, 0, row.id, sizeof(row.id));
-    db_col_copy(q, 1, row.account_id, sizeof(row.account_id));
-    col_ident(q, 2, 3, &row.ident);
-    row.expires_unix = db_col_int(q, 5);
-    row.status = authz_state(db_col_int(q, 4), row.expires_unix);
-    db_col_copy(q, 6, row.dns01.id, sizeof(row.dns01.id));
-    memcpy(row.dns01.authz_id, row.id, sizeof(row.dns01.authz_id));
-    row.dns01.status = challenge_state(db_col_int(q, 7));
-    db_col_copy(q, 8, row.dns01.token, sizeof(row.dns01.token));
-    db_col_copy(q, 9, row.dns01.digest, sizeof(row.dns01.digest));
-    row.dns01.validated_unix = db_col_int(q, 10);
-    row.dns01.error = col_strdup(q, 11);
-    struct err e = db_finish(q);
-    if (e.code == ERR_OK && row.dns01.error == NULL) {
-        e = err_set(ERR_NOMEM, __FILE__, __LINE__, "authorization row: out of memory");
-    }
+    db_col_copy(q, 0, row->id, sizeof(row->id));
+    db_col_copy(q, 1, row->account_id, sizeof(row->account_id));
+    col_ident(q, 2, 3, &row->ident);
+    row->expires_unix = db_col_int(q, 5);
+    row->status = authz_state(db_col_int(q, 4), row->expires_unix);
+    col_seed(q, 6, row->seed);
+    row->method = method_of(db_col_int(q, 7));
+    row->is_preauthorized = db_col_int(q, 8) != 0;
+    db_col_copy(q, 9, row->thumbprint, sizeof(row->thumbprint));
+    TRY(db_finish(q));
+    return challenges_load(db, row);
+}
+
+struct err acme_db_authz_load(struct db *db, const char *id, struct authz_row *out)
+{
+    struct authz_row row = {0};
+    struct err e = authz_read(db, id, &row);
+
     if (e.code != ERR_OK) {
         authz_row_clear(&row);
         return e;
     }
     *out = row;
     return err_ok();
-}
-
-struct err acme_db_authz_load(struct db *db, const char *id, struct authz_row *out)
-{
-    AUTO(db_stmt_release)
-    struct db_stmt *q = db_prepare(
-        db, "SELECT a.id, a.account_id, a.name, a.is_wildcard, a.status, a.expires_unix,"
-            " c.id, c.status, c.token, c.digest, c.validated_unix, c.error"
-            " FROM acme_authz a JOIN acme_challenge c ON c.authz_id = a.id AND c.type = 'dns-01'"
-            " WHERE a.id = ?1");
-
-    db_bind_text(q, 1, id);
-    return authz_row_read(q, out);
-}
-
-struct err acme_db_challenge_load(struct db *db, const char *challenge_id, struct authz_row *out)
-{
-    AUTO(db_stmt_release)
-    struct db_stmt *q =
-        db_prepare(db, "SELECT a.id, a.account_id, a.name, a.is_wildcard, a.status, a.expires_unix,"
-                       " c.id, c.status, c.token, c.digest, c.validated_unix, c.error"
-                       " FROM acme_challenge c JOIN acme_authz a ON a.id = c.authz_id"
-                       " WHERE c.id = ?1");
-
-    db_bind_text(q, 1, challenge_id);
-    return authz_row_read(q, out);
 }
 
 struct err acme_db_order_proofs(struct db *db, const struct order_row *order,
@@ -349,8 +417,9 @@ struct err acme_db_order_proofs(struct db *db, const struct order_row *order,
     struct db_stmt *q = db_prepare(
         db,
         "SELECT n.name, n.is_wildcard, n.authz_id, COALESCE(a.status, 2),"
-        " COALESCE(a.expires_unix, 0), a.is_published, a.by_open, a.by_client, a.by_registration"
-        " FROM acme_order_name n LEFT JOIN acme_authz a ON a.id = n.authz_id"
+        " COALESCE(a.expires_unix, 0), a.is_published, a.by_open, a.by_client, a.by_registration,"
+        " a.is_preauthorized, a.method, a.decided_unix FROM acme_order_name n LEFT JOIN acme_authz "
+        "a ON a.id = n.authz_id"
         " WHERE n.order_id = ?1 ORDER BY n.seq");
     AUTO(mem_freep) struct order_proof *proofs = mem_array(order->names_n, sizeof(*proofs));
     size_t n = 0;
@@ -363,6 +432,9 @@ struct err acme_db_order_proofs(struct db *db, const struct order_row *order,
         db_col_copy(q, 2, proof->authz_id, sizeof(proof->authz_id));
         proof->is_valid = authz_state(db_col_int(q, 3), db_col_int(q, 4)) == AUTHZ_VALID;
         col_publisher(q, 5, &proof->is_published, &proof->by);
+        proof->is_preauthorized = db_col_int(q, 9) != 0;
+        proof->method = method_of(db_col_int(q, 10));
+        proof->decided_unix = db_col_int(q, 11);
     }
     TRY(db_finish(q));
     if (n != order->names_n) {
@@ -377,9 +449,10 @@ struct err acme_db_authz_reusable(struct db *db, const char *account_id, const s
 {
     AUTO(db_stmt_release)
     struct db_stmt *q = db_prepare(
-        db, "SELECT id, is_published, by_open, by_client, by_registration FROM acme_authz"
-            " WHERE account_id = ?1 AND name = ?2 AND is_wildcard = ?3 AND status = ?4"
-            " AND decided_unix > ?5 AND expires_unix > ?6 ORDER BY decided_unix DESC LIMIT 1");
+        db, "SELECT id, is_published, by_open, by_client, by_registration, is_preauthorized"
+            " FROM acme_authz WHERE account_id = ?1 AND name = ?2 AND is_wildcard = ?3"
+            " AND status = ?4 AND (decided_unix > ?5 OR is_for_later = 1) AND expires_unix > ?6"
+            " ORDER BY decided_unix DESC LIMIT 1");
 
     db_bind_text(q, 1, account_id);
     db_bind_text(q, 2, ident->base);
@@ -394,6 +467,7 @@ struct err acme_db_authz_reusable(struct db *db, const char *account_id, const s
     struct authz_reusable found = {0};
     db_col_copy(q, 0, found.id, sizeof(found.id));
     col_publisher(q, 1, &found.is_published, &found.by);
+    found.is_preauthorized = db_col_int(q, 5) != 0;
     TRY(db_finish(q));
     *out = found;
     return err_ok();
@@ -414,6 +488,22 @@ struct err acme_db_orders_list(struct db *db, const char *account_id, const char
     db_bind_int(q, 4, ORDER_VALID);
     db_bind_int(q, 5, clock_unix_s());
     db_bind_int(q, 6, (int64_t)max);
+    *n = 0;
+    while (*n < max && db_step(q)) {
+        db_col_copy(q, 0, ids[*n], OBJECT_ID_LEN + 1);
+        *n += 1;
+    }
+    return db_finish(q);
+}
+
+struct err acme_db_orders_newest(struct db *db, size_t max, char (*ids)[OBJECT_ID_LEN + 1],
+                                 size_t *n)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "SELECT id FROM acme_order ORDER BY created_unix DESC, id LIMIT ?1");
+
+    db_bind_int(q, 1, (int64_t)max);
     *n = 0;
     while (*n < max && db_step(q)) {
         db_col_copy(q, 0, ids[*n], OBJECT_ID_LEN + 1);
@@ -444,24 +534,67 @@ struct err acme_db_count(struct db *db, struct acme_db_counts *out)
     return err_ok();
 }
 
+struct err acme_db_holds_all(struct db *db, const char *account_id, const struct ident *idents,
+                             size_t n, bool *holds)
+{
+    *holds = n > 0;
+    for (size_t i = 0; i < n && *holds; i++) {
+        AUTO(db_stmt_release)
+        struct db_stmt *q =
+            db_prepare(db, "SELECT 1 FROM acme_authz WHERE account_id = ?1 AND name = ?2"
+                           " AND is_wildcard = ?3 AND status = ?4 AND expires_unix > ?5 LIMIT 1");
+        db_bind_text(q, 1, account_id);
+        db_bind_text(q, 2, idents[i].base);
+        db_bind_int(q, 3, idents[i].is_wildcard ? 1 : 0);
+        db_bind_int(q, 4, AUTHZ_VALID);
+        db_bind_int(q, 5, clock_unix_s());
+        *holds = db_step(q);
+        TRY(db_finish(q));
+    }
+    return err_ok();
+}
+
+struct err acme_db_is_replaced(struct db *db, const char *renewal_id, bool *is_replaced)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "SELECT 1 FROM acme_order WHERE replaces = ?1 AND (status = ?2"
+                       " OR (status IN (?3, ?4) AND expires_unix > ?5)) LIMIT 1");
+
+    db_bind_text(q, 1, renewal_id);
+    db_bind_int(q, 2, ORDER_VALID);
+    db_bind_int(q, 3, ORDER_PENDING);
+    db_bind_int(q, 4, ORDER_READY);
+    db_bind_int(q, 5, clock_unix_s());
+    *is_replaced = db_step(q);
+    return db_finish(q);
+}
+
 struct err acme_db_waiting(struct db *db,
                            struct err (*fn)(void *ctx, const struct waiting_row *row), void *ctx)
 {
     AUTO(db_stmt_release)
     struct db_stmt *q = db_prepare(
-        db, "SELECT c.id, a.id, a.name, a.is_wildcard, c.digest, a.expires_unix, c.status"
-            " FROM acme_challenge c JOIN acme_authz a ON a.id = c.authz_id"
-            " WHERE c.status IN (0, 1) AND a.status = 0 AND a.expires_unix > ?1");
+        db, "SELECT z.id, z.account_id, z.name, z.is_wildcard, z.seed, a.thumbprint,"
+            " z.expires_unix, (SELECT COALESCE(SUM(1 << c.type), 0) FROM acme_challenge c"
+            " WHERE c.authz_id = z.id AND c.status = ?2)"
+            " FROM acme_authz z JOIN acme_account a ON a.id = z.account_id"
+            " WHERE z.status = ?3 AND z.expires_unix > ?1");
 
     db_bind_int(q, 1, clock_unix_s());
+    db_bind_int(q, 2, CHALLENGE_PROCESSING);
+    db_bind_int(q, 3, AUTHZ_PENDING);
     while (db_step(q)) {
         struct waiting_row row = {0};
-        db_col_copy(q, 0, row.challenge_id, sizeof(row.challenge_id));
-        db_col_copy(q, 1, row.authz_id, sizeof(row.authz_id));
+        db_col_copy(q, 0, row.authz_id, sizeof(row.authz_id));
+        db_col_copy(q, 1, row.account_id, sizeof(row.account_id));
         col_ident(q, 2, 3, &row.ident);
-        db_col_copy(q, 4, row.digest, sizeof(row.digest));
-        row.expires_unix = db_col_int(q, 5);
-        row.is_processing = db_col_int(q, 6) == CHALLENGE_PROCESSING;
+        col_seed(q, 4, row.seed);
+        db_col_copy(q, 5, row.thumbprint, sizeof(row.thumbprint));
+        row.expires_unix = db_col_int(q, 6);
+        for (unsigned i = 0; i < CHALLENGE_TYPES_N; i++) {
+            row.is_processing[i] = ((uint64_t)db_col_int(q, 7) >> i & 1u) != 0;
+        }
         TRY(fn(ctx, &row));
     }
     return db_finish(q);

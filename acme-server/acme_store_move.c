@@ -1,211 +1,83 @@
-/* Moves of accounts and authorizations, and new orders. Each asks the state table and repeats the
+/* Moves of authorizations, and new orders. Each asks the state table and repeats the
  * old state in SQL. */
 #include "acme-server/acme_store.h"
 
 #include <string.h>
 
 #include "acme-server/acme.h"
+#include "acme-server/acme_store_int.h"
 #include "core/util/clock.h"
 #include "core/util/mem.h"
 
 static const enum order_st ORDER_UNFINISHED[] = {ORDER_PENDING, ORDER_READY};
-static const enum authz_st AUTHZ_LIVE[] = {AUTHZ_PENDING, AUTHZ_VALID};
-
-struct err acme_db_run_one(struct db_stmt *q, const char *what)
-{
-    int64_t changed = 0;
-
-    TRY(db_run(q, &changed));
-    if (changed != 1) {
-        FAIL(ERR_BAD_STATE, "%s: the object changed meanwhile", what);
-    }
-    return err_ok();
-}
-
-/* --- what delegate hears once the transaction is durable -------------------------------------- */
-
-struct expectation {
-    struct delegate *delegate;
-    struct ident ident;
-    char digest[TXT_VALUE_LEN + 1];
-    int64_t expires_unix;
-};
-
-static void expect_hook(void *arg)
-{
-    const struct expectation *x = arg;
-
-    delegate_expect(x->delegate, &x->ident, x->digest, x->expires_unix);
-}
-
-static void forget_hook(void *arg)
-{
-    const struct expectation *x = arg;
-
-    delegate_forget(x->delegate, x->digest);
-}
-
-static struct err on_commit(struct db *db, void (*hook)(void *), const struct expectation *x)
-{
-    AUTO(mem_freep) struct expectation *copy = mem_dup(x, sizeof(*x));
-
-    TRY_PTR(copy);
-    TRY(db_on_commit(db, hook, mem_free, copy));
-    (void)MOVE(copy);
-    return err_ok();
-}
-
-static struct err forget_on_commit(struct db *db, struct delegate *delegate, const char *digest)
-{
-    struct expectation x = {.delegate = delegate};
-
-    memcpy(x.digest, digest, sizeof(x.digest));
-    return on_commit(db, forget_hook, &x);
-}
-
-/* --- accounts --------------------------------------------------------------------------------- */
-
-struct err acme_db_account_insert(struct db *db, const char *thumbprint, struct account_row *row,
-                                  bool *is_new)
-{
-    struct account_row found = {0};
-    struct err e = acme_db_account_find(db, thumbprint, &found);
-
-    if (e.code == ERR_OK) {
-        account_row_clear(row);
-        *row = found;
-        *is_new = false;
-        return e;
-    }
-    if (e.code != ERR_NOT_FOUND) {
-        return e;
-    }
-    AUTO(db_stmt_release)
-    struct db_stmt *q = db_prepare(db, "INSERT INTO acme_account (id, thumbprint, jwk, status,"
-                                       " contact, terms_agreed, created_unix)"
-                                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
-    db_bind_text(q, 1, row->id);
-    db_bind_text(q, 2, thumbprint);
-    db_bind_text(q, 3, row->jwk);
-    db_bind_int(q, 4, row->status);
-    db_bind_text(q, 5, row->contact);
-    db_bind_int(q, 6, row->terms_agreed ? 1 : 0);
-    db_bind_int(q, 7, row->created_unix);
-    TRY(db_run(q, NULL));
-    *is_new = true;
-    return err_ok();
-}
-
-struct err acme_db_account_contact(struct db *db, const char *id, const char *contact)
-{
-    AUTO(db_stmt_release)
-    struct db_stmt *q =
-        db_prepare(db, "UPDATE acme_account SET contact = ?2 WHERE id = ?1 AND status = ?3");
-
-    db_bind_text(q, 1, id);
-    db_bind_text(q, 2, contact);
-    db_bind_int(q, 3, ACCOUNT_VALID);
-    return acme_db_run_one(q, "account");
-}
-
-static struct err account_forget_pending(struct db *db, struct delegate *delegate, const char *id)
-{
-    AUTO(db_stmt_release)
-    struct db_stmt *q = db_prepare(db, "SELECT c.digest FROM acme_authz a"
-                                       " JOIN acme_challenge c ON c.authz_id = a.id"
-                                       " WHERE a.account_id = ?1 AND a.status = ?2");
-
-    db_bind_text(q, 1, id);
-    db_bind_int(q, 2, AUTHZ_PENDING);
-    while (db_step(q)) {
-        char digest[TXT_VALUE_LEN + 1] = {0};
-        db_col_copy(q, 0, digest, sizeof(digest));
-        TRY(forget_on_commit(db, delegate, digest));
-    }
-    return db_finish(q);
-}
-
-static struct err account_end_orders(struct db *db, const char *id, const char *error_json)
-{
-    for (size_t i = 0; i < ARRAY_N(ORDER_UNFINISHED); i++) {
-        enum order_st to = ORDER_INVALID;
-        TRY(order_next(ORDER_UNFINISHED[i], ORDER_EV_FAILED, &to));
-        AUTO(db_stmt_release)
-        struct db_stmt *q =
-            db_prepare(db, "UPDATE acme_order SET status = ?3, error = ?4, due_unix = ?5"
-                           " WHERE account_id = ?1 AND status = ?2");
-        db_bind_text(q, 1, id);
-        db_bind_int(q, 2, ORDER_UNFINISHED[i]);
-        db_bind_int(q, 3, to);
-        db_bind_text(q, 4, error_json);
-        db_bind_int(q, 5, clock_unix_s() + ACME_KEEP_DECIDED_S);
-        TRY(db_run(q, NULL));
-    }
-    return err_ok();
-}
-
-struct err acme_db_account_deactivate(struct db *db, struct delegate *delegate, const char *id,
-                                      const char *error_json)
-{
-    enum account_st to = ACCOUNT_VALID;
-
-    TRY(account_next(ACCOUNT_VALID, ACCOUNT_EV_DEACTIVATE, &to));
-    AUTO(db_stmt_release)
-    struct db_stmt *q =
-        db_prepare(db, "UPDATE acme_account SET status = ?3 WHERE id = ?1 AND status = ?2");
-    db_bind_text(q, 1, id);
-    db_bind_int(q, 2, ACCOUNT_VALID);
-    db_bind_int(q, 3, to);
-    TRY(acme_db_run_one(q, "account"));
-    TRY(account_forget_pending(db, delegate, id));
-    for (size_t i = 0; i < ARRAY_N(AUTHZ_LIVE); i++) {
-        enum authz_st next = AUTHZ_DEACTIVATED;
-        TRY(authz_next(AUTHZ_LIVE[i], AUTHZ_EV_DEACTIVATED, &next));
-        AUTO(db_stmt_release)
-        struct db_stmt *u = db_prepare(db, "UPDATE acme_authz SET status = ?3, due_unix = ?4"
-                                           " WHERE account_id = ?1 AND status = ?2");
-        db_bind_text(u, 1, id);
-        db_bind_int(u, 2, AUTHZ_LIVE[i]);
-        db_bind_int(u, 3, next);
-        db_bind_int(u, 4, clock_unix_s() + ACME_KEEP_DECIDED_S);
-        TRY(db_run(u, NULL));
-    }
-    return account_end_orders(db, id, error_json);
-}
 
 /* --- new orders ------------------------------------------------------------------------------- */
 
-static struct err authz_insert(struct db *db, struct delegate *delegate, const char *account_id,
-                               const struct order_new_name *name, int64_t now)
+/* An authorization that is valid from the start shows the challenge that it did not need. */
+static struct err challenge_insert(struct db *db, const char *authz_id, enum challenge_type type,
+                                   enum challenge_st status, int64_t validated_unix)
 {
-    int64_t expires = now + ACME_AUTHZ_PENDING_S;
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "INSERT INTO acme_challenge (authz_id, type, status,"
+                                       " validated_unix) VALUES (?1, ?2, ?3, ?4)");
+
+    db_bind_text(q, 1, authz_id);
+    db_bind_int(q, 2, type);
+    db_bind_int(q, 3, status);
+    db_bind_int(q, 4, validated_unix);
+    return db_run(q, NULL);
+}
+
+static struct err authz_row_insert(struct db *db, const char *account_id,
+                                   const struct order_new_name *name, bool is_for_later,
+                                   int64_t now)
+{
     AUTO(db_stmt_release)
     struct db_stmt *a =
         db_prepare(db, "INSERT INTO acme_authz (id, account_id, name, is_wildcard, status,"
-                       " created_unix, expires_unix, due_unix)"
-                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)");
+                       " created_unix, expires_unix, due_unix, seed, decided_unix,"
+                       " is_preauthorized, by_client, is_for_later)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12)");
 
     db_bind_text(a, 1, name->authz_id);
     db_bind_text(a, 2, account_id);
     db_bind_text(a, 3, name->ident.base);
     db_bind_int(a, 4, name->ident.is_wildcard ? 1 : 0);
-    db_bind_int(a, 5, AUTHZ_PENDING);
+    db_bind_int(a, 5, name->is_preauthorized ? AUTHZ_VALID : AUTHZ_PENDING);
     db_bind_int(a, 6, now);
-    db_bind_int(a, 7, expires);
-    TRY(db_run(a, NULL));
-    AUTO(db_stmt_release)
-    struct db_stmt *c =
-        db_prepare(db, "INSERT INTO acme_challenge (id, authz_id, type, status, token, digest)"
-                       " VALUES (?1, ?2, 'dns-01', ?3, ?4, ?5)");
-    db_bind_text(c, 1, name->challenge_id);
-    db_bind_text(c, 2, name->authz_id);
-    db_bind_int(c, 3, CHALLENGE_PENDING);
-    db_bind_text(c, 4, name->token);
-    db_bind_text(c, 5, name->digest);
-    TRY(db_run(c, NULL));
-    struct expectation x = {.delegate = delegate, .ident = name->ident, .expires_unix = expires};
+    db_bind_int(a, 7, now + ACME_AUTHZ_PENDING_S);
+    db_bind_blob(a, 8, name->seed, sizeof(name->seed));
+    db_bind_int(a, 9, name->is_preauthorized ? now : 0);
+    db_bind_int(a, 10, name->is_preauthorized ? 1 : 0);
+    db_bind_text(a, 11, name->is_preauthorized ? name->client : NULL);
+    db_bind_int(a, 12, is_for_later ? 1 : 0);
+    return db_run(a, NULL);
+}
+
+static struct err authz_insert(struct db *db, struct delegate *delegate, const char *account_id,
+                               const struct order_new_name *name, bool is_for_later)
+{
+    int64_t now = clock_unix_s();
+    struct expectation x = {
+        .delegate = delegate, .ident = name->ident, .expires_unix = now + ACME_AUTHZ_PENDING_S};
+
+    TRY(authz_row_insert(db, account_id, name, is_for_later, now));
+    if (name->is_preauthorized) {
+        return challenge_insert(db, name->authz_id,
+                                name->ident.is_ip ? CHALLENGE_HTTP01 : CHALLENGE_DNS01,
+                                CHALLENGE_VALID, now);
+    }
+    if (name->ident.is_ip) {
+        return err_ok();
+    }
     memcpy(x.digest, name->digest, sizeof(x.digest));
-    return on_commit(db, expect_hook, &x);
+    return acme_db_expect(db, &x);
+}
+
+struct err acme_db_authz_insert(struct db *db, struct delegate *delegate, const char *account_id,
+                                const struct order_new_name *name)
+{
+    return authz_insert(db, delegate, account_id, name, true);
 }
 
 /* Is the authorization still good for a new order? Shortens *expires to the authorization's. */
@@ -232,8 +104,8 @@ static struct err order_row_insert(struct db *db, const struct order_row *order,
     AUTO(db_stmt_release)
     struct db_stmt *q =
         db_prepare(db, "INSERT INTO acme_order (id, account_id, status, created_unix, expires_unix,"
-                       " due_unix, not_before, not_after, profile)"
-                       " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)");
+                       " due_unix, not_before, not_after, profile, replaces)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9)");
 
     db_bind_text(q, 1, order->id);
     db_bind_text(q, 2, order->account_id);
@@ -243,6 +115,7 @@ static struct err order_row_insert(struct db *db, const struct order_row *order,
     db_bind_int(q, 6, order->not_before);
     db_bind_int(q, 7, order->not_after);
     db_bind_text(q, 8, order->profile);
+    db_bind_text(q, 9, order->replaces[0] == '\0' ? NULL : order->replaces);
     TRY(db_run(q, NULL));
     for (size_t i = 0; i < order->names_n; i++) {
         AUTO(db_stmt_release)
@@ -266,14 +139,22 @@ struct err acme_db_order_insert(struct db *db, struct delegate *delegate,
     bool is_ready = true;
 
     order->expires_unix = now + ACME_ORDER_LIFETIME_S;
+    if (order->replaces[0] != '\0') {
+        /* Again, in the writer: two orders at once must not both replace one certificate. */
+        bool is_replaced = false;
+        TRY(acme_db_is_replaced(db, order->replaces, &is_replaced));
+        if (is_replaced) {
+            FAIL(ERR_CONFLICT, "the certificate is replaced by another order");
+        }
+    }
     for (size_t i = 0; i < order->names_n; i++) {
         bool is_reused = false;
         if (names[i].reuse_id[0] != '\0') {
             TRY(authz_still_valid(db, names[i].reuse_id, now, &order->expires_unix, &is_reused));
         }
         if (!is_reused) {
-            TRY(authz_insert(db, delegate, order->account_id, &names[i], now));
-            is_ready = false;
+            TRY(authz_insert(db, delegate, order->account_id, &names[i], false));
+            is_ready = is_ready && names[i].is_preauthorized;
         }
         order->names[i].ident = names[i].ident;
         memcpy(order->names[i].authz_id, is_reused ? names[i].reuse_id : names[i].authz_id,
@@ -288,49 +169,57 @@ struct err acme_db_order_insert(struct db *db, struct delegate *delegate,
 
 /* --- challenges and authorizations ------------------------------------------------------------ */
 
-struct err acme_db_challenge_start(struct db *db, const struct authz_row *authz)
+struct err acme_db_challenge_start(struct db *db, const char *authz_id, enum challenge_type type)
 {
     enum challenge_st to = CHALLENGE_PENDING;
+    int64_t changed = 0;
 
     TRY(challenge_next(CHALLENGE_PENDING, CHALLENGE_EV_STARTED, &to));
     AUTO(db_stmt_release)
     struct db_stmt *q =
-        db_prepare(db, "UPDATE acme_challenge SET status = ?3 WHERE id = ?1 AND status = ?2"
-                       " AND EXISTS (SELECT 1 FROM acme_authz a"
-                       " WHERE a.id = authz_id AND a.status = ?4)");
-    db_bind_text(q, 1, authz->dns01.id);
-    db_bind_int(q, 2, CHALLENGE_PENDING);
+        db_prepare(db, "INSERT INTO acme_challenge (authz_id, type, status)"
+                       " SELECT id, ?2, ?3 FROM acme_authz WHERE id = ?1 AND status = ?4"
+                       " ON CONFLICT DO NOTHING");
+    db_bind_text(q, 1, authz_id);
+    db_bind_int(q, 2, type);
     db_bind_int(q, 3, to);
     db_bind_int(q, 4, AUTHZ_PENDING);
-    return acme_db_run_one(q, "challenge");
+    TRY(db_run(q, &changed));
+    if (changed != 1) {
+        FAIL(ERR_BAD_STATE, "challenge: started or decided already");
+    }
+    return err_ok();
 }
 
 /* A failure ends only what the client has asked for: a challenge whose start could not be stored
  * stays pending. */
 static struct err challenge_decide(struct db *db, const struct authz_decision *d, int64_t now)
 {
-    static const enum challenge_st OPEN[] = {CHALLENGE_PROCESSING, CHALLENGE_PENDING};
     enum challenge_ev event = d->is_valid ? CHALLENGE_EV_SUCCEEDED : CHALLENGE_EV_FAILED;
+    enum challenge_st to = CHALLENGE_INVALID;
     int64_t changed = 0;
 
-    for (size_t i = 0; i < ARRAY_N(OPEN) && changed == 0; i++) {
-        enum challenge_st to = CHALLENGE_INVALID;
-        TRY(challenge_next(OPEN[i], event, &to)); /* ERR_BAD_STATE for a failure while pending */
-        AUTO(db_stmt_release)
-        struct db_stmt *q =
-            db_prepare(db, "UPDATE acme_challenge SET status = ?3, validated_unix = ?4, error = ?5"
-                           " WHERE id = ?1 AND status = ?2");
-        db_bind_text(q, 1, d->challenge_id);
-        db_bind_int(q, 2, OPEN[i]);
-        db_bind_int(q, 3, to);
-        db_bind_int(q, 4, d->is_valid ? now : 0);
-        db_bind_text(q, 5, d->error_json);
-        TRY(db_run(q, &changed));
+    TRY(challenge_next(CHALLENGE_PROCESSING, event, &to));
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "UPDATE acme_challenge SET status = ?4, validated_unix = ?5, error = ?6"
+                       " WHERE authz_id = ?1 AND type = ?2 AND status = ?3");
+    db_bind_text(q, 1, d->authz_id);
+    db_bind_int(q, 2, d->type);
+    db_bind_int(q, 3, CHALLENGE_PROCESSING);
+    db_bind_int(q, 4, to);
+    db_bind_int(q, 5, d->is_valid ? now : 0);
+    db_bind_text(q, 6, d->error_json);
+    TRY(db_run(q, &changed));
+    if (changed == 1) {
+        return err_ok();
     }
-    if (changed != 1) {
+    TRY(challenge_next(CHALLENGE_PENDING, event, &to)); /* ERR_BAD_STATE for a failure */
+    struct err e = challenge_insert(db, d->authz_id, d->type, to, now);
+    if (e.code == ERR_CONFLICT) {
         FAIL(ERR_BAD_STATE, "challenge: decided already");
     }
-    return err_ok();
+    return e;
 }
 
 static struct err authz_result(struct db *db, const struct authz_decision *d, int64_t now)
@@ -343,8 +232,8 @@ static struct err authz_result(struct db *db, const struct authz_decision *d, in
         db_prepare(db, "UPDATE acme_authz SET status = ?3, decided_unix = ?4,"
                        " expires_unix = MAX(expires_unix, ?5),"
                        " due_unix = CASE WHEN ?6 THEN MAX(expires_unix, ?5) ELSE ?7 END,"
-                       " is_published = ?8, by_open = ?9, by_client = ?10, by_registration = ?11"
-                       " WHERE id = ?1 AND status = ?2 AND expires_unix > ?4");
+                       " is_published = ?8, by_open = ?9, by_client = ?10, by_registration = ?11,"
+                       " method = ?12 WHERE id = ?1 AND status = ?2 AND expires_unix > ?4");
     db_bind_text(q, 1, d->authz_id);
     db_bind_int(q, 2, AUTHZ_PENDING);
     db_bind_int(q, 3, to);
@@ -356,6 +245,7 @@ static struct err authz_result(struct db *db, const struct authz_decision *d, in
     db_bind_int(q, 9, d->by.is_open ? 1 : 0);
     db_bind_text(q, 10, d->by.client[0] == '\0' ? NULL : d->by.client);
     db_bind_text(q, 11, d->by.registration[0] == '\0' ? NULL : d->by.registration);
+    db_bind_int(q, 12, d->type);
     return acme_db_run_one(q, "authorization");
 }
 
@@ -410,14 +300,18 @@ struct err acme_db_authz_decide(struct db *db, struct delegate *delegate,
     } else {
         TRY(orders_failed(db, decision->authz_id, decision->error_json));
     }
-    TRY(delegate_decided(delegate, db, &decision->ident, decision->digest, decision->is_valid));
-    return forget_on_commit(db, delegate, decision->digest);
+    if (decision->type == CHALLENGE_DNS01) {
+        TRY(delegate_decided(delegate, db, &decision->ident, decision->digest, decision->is_valid));
+    }
+    return acme_db_forget(db, delegate, decision->digest);
 }
 
 struct err acme_db_authz_deactivate(struct db *db, struct delegate *delegate,
                                     const struct authz_row *authz, const char *error_json)
 {
     enum authz_st to = AUTHZ_DEACTIVATED;
+    char token[ACME_TOKEN_LEN + 1];
+    char digest[CHALLENGE_DIGEST_LEN + 1];
 
     TRY(authz_next(authz->status, AUTHZ_EV_DEACTIVATED, &to));
     AUTO(db_stmt_release)
@@ -429,7 +323,9 @@ struct err acme_db_authz_deactivate(struct db *db, struct delegate *delegate,
     db_bind_int(q, 4, clock_unix_s() + ACME_KEEP_DECIDED_S);
     TRY(acme_db_run_one(q, "authorization"));
     TRY(orders_failed(db, authz->id, error_json));
-    return forget_on_commit(db, delegate, authz->dns01.digest);
+    TRY(challenge_token(authz->seed, CHALLENGE_DNS01, token));
+    TRY(challenge_digest(token, authz->thumbprint, digest));
+    return acme_db_forget(db, delegate, digest);
 }
 
 struct err acme_db_authz_withdraw(struct db *db, const char *authz_id, const char *error_json)
@@ -448,22 +344,54 @@ struct err acme_db_authz_withdraw(struct db *db, const char *authz_id, const cha
     return orders_failed(db, authz_id, error_json);
 }
 
+/* What this client published, and what accounts bound to it hold. */
+static struct err client_authzs(struct db *db, const char *client, char (*ids)[OBJECT_ID_LEN + 1],
+                                size_t max, size_t *n)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "SELECT id FROM acme_authz WHERE status = ?2 AND (by_client = ?1"
+                       " OR account_id IN (SELECT id FROM acme_account WHERE client = ?1))"
+                       " LIMIT ?3");
+
+    db_bind_text(q, 1, client);
+    db_bind_int(q, 2, AUTHZ_VALID);
+    db_bind_int(q, 3, (int64_t)max);
+    *n = 0;
+    while (*n < max && db_step(q)) {
+        db_col_copy(q, 0, ids[*n], OBJECT_ID_LEN + 1);
+        *n += 1;
+    }
+    return db_finish(q);
+}
+
+static struct err client_orders_end(struct db *db, const char *client, const char *error_json)
+{
+    for (size_t i = 0; i < ARRAY_N(ORDER_UNFINISHED); i++) {
+        enum order_st to = ORDER_INVALID;
+        TRY(order_next(ORDER_UNFINISHED[i], ORDER_EV_FAILED, &to));
+        AUTO(db_stmt_release)
+        struct db_stmt *q = db_prepare(
+            db, "UPDATE acme_order SET status = ?3, error = ?4, due_unix = ?5 WHERE status = ?2"
+                " AND account_id IN (SELECT id FROM acme_account WHERE client = ?1)");
+        db_bind_text(q, 1, client);
+        db_bind_int(q, 2, ORDER_UNFINISHED[i]);
+        db_bind_int(q, 3, to);
+        db_bind_text(q, 4, error_json);
+        db_bind_int(q, 5, clock_unix_s() + ACME_KEEP_DECIDED_S);
+        TRY(db_run(q, NULL));
+    }
+    return err_ok();
+}
+
 struct err acme_db_client_withdraw(struct db *db, const char *client, const char *error_json)
 {
     for (;;) {
         char ids[256][OBJECT_ID_LEN + 1] = {{0}};
         size_t n = 0;
-        AUTO(db_stmt_release)
-        struct db_stmt *q = db_prepare(
-            db, "SELECT id FROM acme_authz WHERE by_client = ?1 AND status = ?2 LIMIT 256");
-        db_bind_text(q, 1, client);
-        db_bind_int(q, 2, AUTHZ_VALID);
-        while (n < ARRAY_N(ids) && db_step(q)) {
-            db_col_copy(q, 0, ids[n++], sizeof(ids[0]));
-        }
-        TRY(db_finish(q));
+        TRY(client_authzs(db, client, ids, ARRAY_N(ids), &n));
         if (n == 0) {
-            return err_ok();
+            return client_orders_end(db, client, error_json);
         }
         for (size_t i = 0; i < n; i++) {
             TRY(acme_db_authz_withdraw(db, ids[i], error_json));

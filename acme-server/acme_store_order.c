@@ -62,7 +62,9 @@ struct err acme_db_client_next(struct db *db, const char *after, char client[CLI
 {
     AUTO(db_stmt_release)
     struct db_stmt *q =
-        db_prepare(db, "SELECT MIN(by_client) FROM acme_authz WHERE by_client > ?1");
+        db_prepare(db, "SELECT MIN(name) FROM (SELECT MIN(by_client) AS name FROM acme_authz"
+                       " WHERE by_client > ?1 UNION ALL SELECT MIN(client) FROM acme_account"
+                       " WHERE client > ?1)");
 
     db_bind_text(q, 1, after);
     client[0] = '\0';

@@ -13,71 +13,136 @@
 
 /* A challenge that nobody will decide any more, because its authorization ended, must not keep a
  * client polling. */
-static enum challenge_st shown_status(const struct authz_row *authz)
+static enum challenge_st shown_status(const struct authz_row *authz, enum challenge_type type)
 {
-    enum challenge_st status = authz->dns01.status;
+    enum challenge_st status = authz->challenges[type].status;
     bool is_open = status == CHALLENGE_PENDING || status == CHALLENGE_PROCESSING;
 
     return is_open && authz->status != AUTHZ_PENDING ? CHALLENGE_INVALID : status;
 }
 
-static void put_challenge(struct buf *b, const char *base, const struct authz_row *authz)
+static bool is_decided(const struct authz_row *authz, enum challenge_type type)
 {
-    const struct challenge_row *c = &authz->dns01;
+    enum challenge_st status = authz->challenges[type].status;
+
+    return status == CHALLENGE_VALID || status == CHALLENGE_INVALID;
+}
+
+/* A pending authorization shows what can be tried, a final one what was (RFC 8555 §7.1.4). */
+static bool is_shown(const struct authz_row *authz, enum challenge_type type)
+{
+    if (!challenge_fits(type, &authz->ident)) {
+        return false;
+    }
+    if (authz->status == AUTHZ_PENDING) {
+        return true;
+    }
+    for (int t = 0; t < CHALLENGE_TYPES_N; t++) {
+        if (is_decided(authz, (enum challenge_type)t)) {
+            return is_decided(authz, type);
+        }
+    }
+    return true; /* it ended before anything was tried */
+}
+
+static void put_issuers(struct buf *b, const struct acme *acme)
+{
+    char host[BASE_AUTHORITY_MAX + 1];
+
+    buf_printf(b, ",\"issuer-domain-names\":[\"%s\"", acme->cfg->hostname);
+    base_url_host(&acme->base_urls, host);
+    if (host[0] != '\0' && strcmp(host, acme->cfg->hostname) != 0) {
+        buf_printf(b, ",\"%s\"", host);
+    }
+    buf_putc(b, ']');
+}
+
+static struct err put_challenge(struct acme_req *r, const struct authz_row *authz,
+                                enum challenge_type type)
+{
+    struct buf *b = &r->resp->body;
+    const struct challenge_row *c = &authz->challenges[type];
+    const char *name = challenge_name(type);
+    char token[ACME_TOKEN_LEN + 1];
     char when[CLOCK_RFC3339_LEN + 1];
 
-    buf_printf(b,
-               "{\"type\":\"dns-01\",\"url\":\"%s/acme/challenge/%s\",\"status\":\"%s\","
-               "\"token\":\"%s\"",
-               base, c->id, challenge_status(shown_status(authz)), c->token);
+    buf_printf(b, "{\"type\":\"%s\",\"url\":\"%s/acme/challenge/%s/%s\",\"status\":\"%s\"", name,
+               r->base, authz->id, name, challenge_status(shown_status(authz, type)));
+    if (challenge_has_token(type)) {
+        TRY(challenge_token(authz->seed, type, token));
+        buf_printf(b, ",\"token\":\"%s\"", token);
+    } else {
+        buf_printf(b, ",\"accounturi\":\"%s/acme/account/%s\"", r->base, authz->account_id);
+        put_issuers(b, r->acme);
+    }
     if (c->validated_unix != 0) {
         clock_rfc3339(c->validated_unix, when);
         buf_printf(b, ",\"validated\":\"%s\"", when);
     }
-    if (c->error[0] != '\0') {
+    if (c->error != NULL && c->error[0] != '\0') {
         buf_printf(b, ",\"error\":%s", c->error);
     }
     buf_putc(b, '}');
+    return err_ok();
 }
 
-static void put_authz(struct buf *b, const char *base, const struct authz_row *authz)
+static struct err put_challenges(struct acme_req *r, const struct authz_row *authz)
 {
+    uint8_t order[CHALLENGE_TYPES_N];
+    const char *separator = "";
+
+    chaos_shuffle(r->acme->chaos, order, CHALLENGE_TYPES_N);
+    for (size_t i = 0; i < CHALLENGE_TYPES_N; i++) {
+        enum challenge_type type = (enum challenge_type)order[i];
+        if (is_shown(authz, type)) {
+            buf_puts(&r->resp->body, separator);
+            TRY(put_challenge(r, authz, type));
+            separator = ",";
+        }
+    }
+    return err_ok();
+}
+
+static struct err put_authz(struct acme_req *r, const struct authz_row *authz)
+{
+    struct buf *b = &r->resp->body;
     char expires[CLOCK_RFC3339_LEN + 1];
 
     clock_rfc3339(authz->expires_unix, expires);
     buf_printf(b,
-               "{\"status\":\"%s\",\"expires\":\"%s\",\"identifier\":{\"type\":\"dns\","
+               "{\"status\":\"%s\",\"expires\":\"%s\",\"identifier\":{\"type\":\"%s\","
                "\"value\":\"%s\"},",
-               authz_status(authz->status), expires, authz->ident.base);
+               authz_status(authz->status), expires, authz->ident.is_ip ? "ip" : "dns",
+               authz->ident.base);
     if (authz->ident.is_wildcard) {
         buf_puts(b, "\"wildcard\":true,");
     }
     buf_puts(b, "\"challenges\":[");
-    put_challenge(b, base, authz);
+    TRY(put_challenges(r, authz));
     buf_puts(b, "]}");
+    return err_ok();
 }
 
 static void add_retry_after(struct acme_req *r)
 {
-    if (r->acme->cfg->acme.retry_after_s > 0) {
-        http_resp_headerf(r->resp, "Retry-After", "%" PRId64, r->acme->cfg->acme.retry_after_s);
-    }
+    http_resp_headerf(r->resp, "Retry-After", "%" PRId64, acme_settings(r->acme)->retry_after_s);
 }
 
-static struct err authz_reply(struct acme_req *r, const struct authz_row *authz)
+struct err acme_authz_reply(struct acme_req *r, const struct authz_row *authz, int status)
 {
-    put_authz(&r->resp->body, r->base, authz);
+    TRY(put_authz(r, authz));
     if (authz->status == AUTHZ_PENDING) {
         add_retry_after(r);
     }
-    return acme_req_reply(r, 200);
+    return acme_req_reply(r, status);
 }
 
-static struct err challenge_reply(struct acme_req *r, const struct authz_row *authz)
+static struct err challenge_reply(struct acme_req *r, const struct authz_row *authz,
+                                  enum challenge_type type)
 {
-    put_challenge(&r->resp->body, r->base, authz);
+    TRY(put_challenge(r, authz, type));
     http_resp_headerf(r->resp, "Link", "<%s/acme/authz/%s>;rel=\"up\"", r->base, authz->id);
-    if (shown_status(authz) == CHALLENGE_PROCESSING) {
+    if (shown_status(authz, type) == CHALLENGE_PROCESSING) {
         add_retry_after(r);
     }
     return acme_req_reply(r, 200);
@@ -88,7 +153,8 @@ static struct err challenge_reply(struct acme_req *r, const struct authz_row *au
 struct authz_tx {
     struct acme *acme;
     const char *id;
-    bool is_challenge; /* id is a challenge's */
+    const char *what;
+    enum challenge_type type; /* that is started */
     const char *error;
     struct authz_row row;
 };
@@ -103,21 +169,21 @@ static struct err load_fn(struct db *db, void *arg)
     struct authz_tx *tx = arg;
 
     authz_row_clear(&tx->row);
-    return tx->is_challenge ? acme_db_challenge_load(db, tx->id, &tx->row)
-                            : acme_db_authz_load(db, tx->id, &tx->row);
+    return acme_db_authz_load(db, tx->id, &tx->row);
 }
 
 static struct err load(struct acme_req *r, struct authz_tx *tx)
 {
-    const char *what = tx->is_challenge ? "challenge" : "authorization";
     struct err e = store_read(r->acme->store, "acme.authz.load", load_fn, tx);
 
     if (e.code == ERR_NOT_FOUND) {
-        return acme_req_missing(r, what);
+        return acme_req_missing(r, tx->what);
     }
     TRY(e);
-    if (strcmp(tx->row.account_id, r->account_id) != 0) {
-        return acme_req_foreign(r, what);
+    if (strcmp(tx->row.account_id, r->account_id) == 0) {
+        memcpy(r->subject, tx->row.id, sizeof(r->subject));
+    } else {
+        return acme_req_foreign(r, tx->what);
     }
     return err_ok();
 }
@@ -165,7 +231,7 @@ struct err acme_authz(struct acme_req *r)
 {
     char id[OBJECT_ID_LEN + 1];
     const char *rest = NULL;
-    AUTO(authz_tx_clear) struct authz_tx tx = {.acme = r->acme, .id = id};
+    AUTO(authz_tx_clear) struct authz_tx tx = {.acme = r->acme, .id = id, .what = "authorization"};
 
     TRY(acme_req_id(r, "authorization", id, &rest));
     if (rest[0] != '\0') {
@@ -175,7 +241,7 @@ struct err acme_authz(struct acme_req *r)
     if (!r->jws.is_post_as_get) {
         TRY(deactivate(r, &tx));
     }
-    return authz_reply(r, &tx.row);
+    return acme_authz_reply(r, &tx.row, 200);
 }
 
 /* --- challenges ------------------------------------------------------------------------------- */
@@ -184,61 +250,84 @@ static struct err start_fn(struct db *db, void *arg)
 {
     const struct authz_tx *tx = arg;
 
-    return acme_db_challenge_start(db, &tx->row);
+    return acme_db_challenge_start(db, tx->row.id, tx->type);
 }
 
-/* The fast path: look now. *is_done: the challenge is decided, by us or by somebody who was
- * faster. */
+/* Look at once: *is_done when the challenge is decided, by us or by somebody who was faster. */
 static struct err try_now(struct acme *acme, const struct val_target *target, bool *is_done)
 {
-    struct val_result result = {0};
+    bool is_valid = false;
+    struct err e = validate_now(acme, target, &is_valid);
 
-    TRY(val_dns01_local(acme, target, &result));
-    if (!result.is_valid) {
-        *is_done = false;
-        return err_ok();
-    }
-    struct err e = validate_decide(acme, target, &result);
-    *is_done = e.code == ERR_OK || e.code == ERR_BAD_STATE;
+    *is_done = is_valid || e.code == ERR_BAD_STATE;
     /* ERR_BUSY: its publisher was just removed, so the value is not there after all. */
     return *is_done || e.code == ERR_BUSY ? err_ok() : e;
 }
 
-static struct err watch(struct acme_req *r, const struct val_target *target, bool is_local)
+static struct err check_failures(struct acme_req *r, const struct authz_row *authz)
 {
-    struct err e = validator_add(r->acme->validator, target, is_local);
+    char key[LIMITS_KEY_MAX];
+    int64_t max = acme_settings(r->acme)->limit_failed_validations;
+
+    validate_failure_key(r->account_id, &authz->ident, key);
+    if (!limits_allow(r->acme->limits, LIMIT_FAILED_VALIDATIONS, key, max,
+                      &r->prob.retry_after_s)) {
+        REJECT(&r->prob, PROBLEM_RATE_LIMITED, 0,
+               "Rate limit \"%s\": %lld an hour for this account and name are used up. Mend what "
+               "makes the validation fail (the authorizations' errors say what it was) and try "
+               "again in %lld s.",
+               limit_name(LIMIT_FAILED_VALIDATIONS), (long long)max,
+               (long long)r->prob.retry_after_s);
+    }
+    return err_ok();
+}
+
+static struct err watch(struct acme_req *r, const struct val_target *target, bool is_limited)
+{
+    const struct val_job job = {.target = *target, .is_limited = is_limited};
+    const char *why = "";
+    struct err e = validator_add(r->acme->validator, &job, &why);
 
     if (e.code == ERR_LIMIT) {
+        r->prob.retry_after_s = VALIDATE_CONNECT_MS / 1000;
         REJECT(&r->prob, PROBLEM_RATE_LIMITED, 0,
-               "Too many validations are under way: try again in a moment.");
+               "Too many validations are under way (%s): try again in a moment.", why);
     }
     return e;
 }
 
 static struct err attempt(struct acme_req *r, struct authz_tx *tx)
 {
-    struct val_target target = {.ident = tx->row.ident};
-    bool is_local = val_dns01_is_local(r->acme, &tx->row.ident);
+    struct val_target target;
+    bool is_limited = acme_req_is_limited(r);
+    bool is_quick = tx->type == CHALLENGE_DNS01 && r->acme->chaos == NULL &&
+                    val_dns01_is_local(r->acme, &tx->row.ident);
     bool is_done = false;
 
-    memcpy(target.challenge_id, tx->row.dns01.id, sizeof(target.challenge_id));
-    memcpy(target.authz_id, tx->row.id, sizeof(target.authz_id));
-    memcpy(target.digest, tx->row.dns01.digest, sizeof(target.digest));
-    if (is_local) {
+    if (is_limited) {
+        TRY(check_failures(r, &tx->row));
+    }
+    TRY(validate_target(&tx->row, tx->type, r->base, &target));
+    if (is_quick) {
         TRY(try_now(r->acme, &target, &is_done));
     }
     if (!is_done) {
-        TRY(watch(r, &target, is_local));
+        TRY(watch(r, &target, is_limited));
     }
-    if (!is_done && is_local) {
+    if (!is_done && is_quick) {
         /* Once more: the value may have come between the look and the watch. */
         TRY(try_now(r->acme, &target, &is_done));
     }
-    if (!is_done && tx->row.dns01.status == CHALLENGE_PENDING) {
+    if (!is_done && tx->row.challenges[tx->type].status == CHALLENGE_PENDING) {
         struct err e = store_write(r->acme->store, "acme.challenge.start", start_fn, tx);
         if (e.code != ERR_BAD_STATE) { /* that is: decided or started by somebody faster */
             TRY(e);
         }
+    }
+    if (!is_done && !is_quick) {
+        /* Only now: it may be refused before we are back here, and only what is processing can
+         * fail. */
+        validator_wake(r->acme->validator, &target);
     }
     return load(r, tx);
 }
@@ -247,19 +336,23 @@ struct err acme_challenge(struct acme_req *r)
 {
     char id[OBJECT_ID_LEN + 1];
     const char *rest = NULL;
-    AUTO(authz_tx_clear) struct authz_tx tx = {.acme = r->acme, .id = id, .is_challenge = true};
+    AUTO(authz_tx_clear)
+    struct authz_tx tx = {.acme = r->acme, .id = id, .what = "challenge"};
 
     TRY(acme_req_id(r, "challenge", id, &rest));
-    if (rest[0] != '\0') {
-        return acme_req_missing(r, "resource");
+    if (challenge_find(rest, &tx.type).code != ERR_OK) {
+        return acme_req_missing(r, "challenge");
     }
     TRY(load(r, &tx));
+    if (!is_shown(&tx.row, tx.type)) {
+        return acme_req_missing(r, "challenge");
+    }
     if (!r->jws.is_post_as_get) {
         TRY(acme_req_object(r)); /* its members mean nothing (RFC 8555 §7.5.1) */
-        enum challenge_st status = shown_status(&tx.row);
+        enum challenge_st status = shown_status(&tx.row, tx.type);
         if (status == CHALLENGE_PENDING || status == CHALLENGE_PROCESSING) {
             TRY(attempt(r, &tx));
         }
     }
-    return challenge_reply(r, &tx.row);
+    return challenge_reply(r, &tx.row, tx.type);
 }

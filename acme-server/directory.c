@@ -1,6 +1,8 @@
 /* The directory and nonces: the two resources that are read without a signature. RFC 8555 §7.1.1,
  * §7.2. */
 #include <jansson.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "acme-server/acme_impl.h"
 #include "acme-server/handlers.h"
@@ -13,35 +15,53 @@ static int put_json(const char *text, size_t len, void *out)
     return 0;
 }
 
+static void put_profile(void *ctx, const struct ca_profile *profile)
+{
+    (void)json_object_set_new(ctx, profile->name, json_string(profile->description));
+}
+
+static json_t *caa_identities(const struct acme *acme)
+{
+    json_t *list = json_array();
+    char host[BASE_AUTHORITY_MAX + 1];
+
+    (void)json_array_append_new(list, json_string(acme->cfg->hostname));
+    base_url_host(&acme->base_urls, host);
+    if (host[0] != '\0' && strcmp(host, acme->cfg->hostname) != 0) {
+        (void)json_array_append_new(list, json_string(host));
+    }
+    return list;
+}
+
 static json_t *meta_json(const struct acme *acme)
 {
-    static const char *const NAMES[] = {"default", "month", "short"};
-    json_t *meta = json_pack("{s:s+}", "website", "https://", acme->base_urls.authority);
+    const struct config_acme *settings = acme_settings(acme);
+    json_t *meta = json_pack("{s:s+, s:b}", "website", "https://", acme->base_urls.authority,
+                             "externalAccountRequired", settings->external_account_required);
     json_t *profiles = json_object();
-    const char *terms = acme->cfg->acme.terms_of_service;
+    const char *terms = settings->terms_of_service;
 
     if (terms != NULL && terms[0] != '\0') {
         (void)json_object_set_new(meta, "termsOfService", json_string(terms));
     }
-    for (size_t i = 0; i < ARRAY_N(NAMES); i++) {
-        const struct ca_profile *profile = ca_profile_find(NAMES[i]);
-        if (profile != NULL) {
-            (void)json_object_set_new(profiles, profile->name, json_string(profile->description));
-        }
-    }
+    (void)json_object_set_new(meta, "caaIdentities", caa_identities(acme));
+    ca_profile_each(settings, put_profile, profiles);
     (void)json_object_set_new(meta, "profiles", profiles);
     return meta;
 }
 
-void acme_directory(void *ctx, const struct http_req *http, struct http_resp *resp)
+/* prefix: "/acme", or "/acme/p/<profile>" for newOrder alone: everything else is the same. */
+static void reply(const struct acme *acme, const struct http_req *http, const char *prefix,
+                  struct http_resp *resp)
 {
-    const struct acme *acme = ctx;
     char base[BASE_URL_MAX + 1];
 
     base_url_of(&acme->base_urls, http->host, base);
-    json_t *doc = json_pack("{s:s+, s:s+, s:s+, s:o}", "newNonce", base, "/acme/new-nonce",
-                            "newAccount", base, "/acme/new-account", "newOrder", base,
-                            "/acme/new-order", "meta", meta_json(acme));
+    json_t *doc = json_pack(
+        "{s:s+, s:s+, s:s++, s:s+, s:s+, s:s+, s:s+, s:o}", "newNonce", base, "/acme/new-nonce",
+        "newAccount", base, "/acme/new-account", "newOrder", base, prefix, "/new-order", "newAuthz",
+        base, "/acme/new-authz", "revokeCert", base, "/acme/revoke-cert", "keyChange", base,
+        "/acme/key-change", "renewalInfo", base, "/acme/renewal-info", "meta", meta_json(acme));
     if (doc == NULL || json_dump_callback(doc, put_json, &resp->body, JSON_COMPACT) != 0) {
         resp->status = 500;
     } else {
@@ -49,6 +69,54 @@ void acme_directory(void *ctx, const struct http_req *http, struct http_resp *re
         resp->content_type = "application/json";
     }
     json_decref(doc);
+}
+
+void acme_directory(void *ctx, const struct http_req *http, struct http_resp *resp)
+{
+    reply(ctx, http, "/acme", resp);
+}
+
+/* Is the tail of /acme/p/... "<profile>/<rest>", with a profile that exists? */
+static bool take_profile(const struct acme *acme, const char *tail, const char *rest,
+                         char name[CONFIG_PROFILE_NAME_MAX + 1])
+{
+    size_t n = strcspn(tail, "/");
+    struct ca_profile profile = {0};
+
+    if (n == 0 || n > CONFIG_PROFILE_NAME_MAX || tail[n] == '\0' ||
+        strcmp(tail + n + 1, rest) != 0) {
+        return false;
+    }
+    memcpy(name, tail, n);
+    name[n] = '\0';
+    return ca_profile_choose(acme_settings(acme), name, &profile).code == ERR_OK;
+}
+
+void acme_pinned_directory(void *ctx, const struct http_req *http, struct http_resp *resp)
+{
+    struct acme *acme = ctx;
+    char name[CONFIG_PROFILE_NAME_MAX + 1];
+    char prefix[sizeof("/acme/p/") + CONFIG_PROFILE_NAME_MAX];
+
+    if (!take_profile(acme, http->tail, "directory", name)) {
+        acme_on_http_error(acme, http, 404,
+                           "There is no directory at this URL: the profiles that "
+                           "/acme/p/<profile>/directory knows are listed in the meta of "
+                           "/acme/directory.",
+                           resp);
+        return;
+    }
+    (void)snprintf(prefix, sizeof(prefix), "/acme/p/%s", name);
+    reply(acme, http, prefix, resp);
+}
+
+struct err acme_pinned(struct acme_req *r)
+{
+    if (!take_profile(r->acme, r->http->tail, "new-order", r->pinned_profile)) {
+        r->pinned_profile[0] = '\0';
+        return acme_req_missing(r, "resource");
+    }
+    return acme_new_order(r);
 }
 
 void acme_new_nonce(void *ctx, const struct http_req *http, struct http_resp *resp)

@@ -1,12 +1,18 @@
 /* finalize: a ready order and a CSR become a certificate, in one reply. RFC 8555 §7.4. */
+#include <stdio.h>
 #include <string.h>
 
 #include "acme-server/acme_impl.h"
 #include "acme-server/acme_store.h"
 #include "acme-server/handlers.h"
 #include "acme-server/order_names.h"
+#include "acme-server/record.h"
+#include "acme-server/validate_job.h"
+#include "core/util/clock.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
+
+#define CAA_FRESH_S (8 * 3600)
 
 struct csr_bytes {
     uint8_t *der;
@@ -21,10 +27,12 @@ struct finalize {
     struct order_proof *proofs; /* of a ready order */
     struct ca_leaf leaf;
     char certificate_id[OBJECT_ID_LEN + 1];
-    const char *profile;
+    char profile[CONFIG_PROFILE_NAME_MAX + 1];
     const struct csr_bytes *csr;
     const char *failed_authz; /* to withdraw, or NULL */
     const char *error;
+    const char *instance;
+    char words[PROBLEM_DETAIL_MAX + 200]; /* for the timeline */
 };
 
 static void finalize_clear(struct finalize *f)
@@ -60,6 +68,7 @@ static struct err load(struct acme_req *r, struct finalize *f)
     if (strcmp(f->order.account_id, r->account_id) != 0) {
         return acme_req_foreign(r, "order");
     }
+    memcpy(r->subject, f->order.id, sizeof(r->subject));
     return err_ok();
 }
 
@@ -92,6 +101,8 @@ static struct err fail_fn(struct db *db, void *arg)
 {
     const struct finalize *f = arg;
 
+    TRY(record_add(db, f->id, f->words));
+    TRY(record_instance(db, f->instance, f->order.account_id, f->id));
     if (f->failed_authz != NULL) {
         /* Ends every order that builds on it, this one included. */
         return acme_db_authz_withdraw(db, f->failed_authz, f->error);
@@ -104,6 +115,9 @@ static struct err fail_order(struct acme_req *r, struct finalize *f, const char 
 {
     AUTO(mem_freep) char *error = NULL;
 
+    acme_req_stamp(r);
+    f->instance = acme_instance_id(&r->prob);
+    (void)snprintf(f->words, sizeof(f->words), "finalize: the order ends. %s", r->prob.detail);
     TRY(acme_problem_text(&r->prob, &error));
     f->error = error;
     f->failed_authz = authz_id;
@@ -125,7 +139,7 @@ static struct err check_policy(struct acme_req *r, struct finalize *f)
         const struct order_proof *proof = &f->proofs[i];
         enum problem_type type = PROBLEM_NONE;
         ident_text(&proof->ident, name);
-        const char *why = order_name_refused(r->acme->cfg, &proof->ident, &type);
+        const char *why = order_name_refused(r->acme, r->client, &proof->ident, &type);
         if (why != NULL) {
             err_ignore(problem_set(&r->prob, type, 0, "\"%s\" is refused: %s.", name, why));
             return fail_order(r, f, NULL);
@@ -136,6 +150,14 @@ static struct err check_policy(struct acme_req *r, struct finalize *f)
                                    "new order.",
                                    name));
             return fail_order(r, f, NULL);
+        }
+        if (proof->is_preauthorized && !order_name_preauthorized(r, &proof->ident)) {
+            err_ignore(
+                problem_set(&r->prob, PROBLEM_UNAUTHORIZED, 0,
+                            "\"%s\" was preauthorized, which the client %s is not any longer, "
+                            "or not from this network: make a new order and prove the name.",
+                            name, r->client));
+            return fail_order(r, f, proof->authz_id);
         }
         if (proof->is_published &&
             !delegate_publisher_may(r->acme->delegate, &proof->by, &proof->ident)) {
@@ -150,6 +172,37 @@ static struct err check_policy(struct acme_req *r, struct finalize *f)
     return err_ok();
 }
 
+/* CAA counts for 8 hours (RFC 8659 §3 leaves it to policy; CA/Browser Forum's number): older proofs
+ * and preauthorized names are asked for again. */
+static struct err check_caa(struct acme_req *r, struct finalize *f)
+{
+    if (acme_settings(r->acme)->caa != CONFIG_CAA_ENFORCE) {
+        return err_ok();
+    }
+    for (size_t i = 0; i < f->order.names_n; i++) {
+        const struct order_proof *proof = &f->proofs[i];
+        char detail[VALIDATE_DETAIL_MAX] = "";
+        bool is_fresh =
+            !proof->is_preauthorized && proof->decided_unix > clock_unix_s() - CAA_FRESH_S;
+        struct caa_question question = {.ident = proof->ident,
+                                        .method = challenge_name(proof->method)};
+        memcpy(question.account_id, r->account_id, sizeof(question.account_id));
+        bool is_allowed = true;
+        struct err e = caa_wait(r->acme, &question, is_fresh, &is_allowed, detail);
+        if (e.code == ERR_BUSY) {
+            r->prob.retry_after_s = 2;
+            REJECT(&r->prob, PROBLEM_RATE_LIMITED, 503,
+                   "Too many orders wait for CAA look-ups: finalize again in a moment.");
+        }
+        TRY(e);
+        if (!is_allowed) {
+            err_ignore(problem_set(&r->prob, PROBLEM_CAA, 0, "%s", detail));
+            return fail_order(r, f, NULL);
+        }
+    }
+    return err_ok();
+}
+
 /* --- signing ---------------------------------------------------------------------------------- */
 
 static struct err issued_fn(struct db *db, void *arg)
@@ -157,6 +210,7 @@ static struct err issued_fn(struct db *db, void *arg)
     const struct finalize *f = arg;
 
     TRY(acme_db_order_issued(db, f->id, f->certificate_id, f->csr->hash, f->leaf.not_after));
+    TRY(record_add(db, f->id, f->words));
     return ca_leaf_store(db, &f->leaf, f->certificate_id, f->order.account_id, f->id, f->profile);
 }
 
@@ -167,8 +221,8 @@ static struct err vet(struct acme_req *r, const struct csr_bytes *csr, const str
     size_t spki_len = 0;
     const uint8_t *spki = jwk_spki(r->key, &spki_len);
     struct err e =
-        ca_csr_vet(csr->der, csr->len, idents, idents_n, (unsigned)r->acme->cfg->acme.min_rsa_bits,
-                   spki, spki_len, out, &refusal);
+        ca_csr_vet(csr->der, csr->len, idents, idents_n,
+                   (unsigned)acme_settings(r->acme)->min_rsa_bits, spki, spki_len, out, &refusal);
 
     if (e.code == ERR_REJECTED) {
         REJECT(&r->prob, refusal.is_bad_key ? PROBLEM_BAD_PUBLIC_KEY : PROBLEM_BAD_CSR, 0, "%s",
@@ -181,26 +235,43 @@ static struct err sign(struct acme_req *r, struct finalize *f, const struct ca_c
                        const struct ident *idents)
 {
     struct ca_refusal refusal = {0};
-    const struct ca_profile *profile = ca_profile_find(f->order.profile);
-    const struct ca_leaf_request request = {.profile = profile,
+    struct ca_profile profile = {0};
+    bool is_known =
+        ca_profile_choose(acme_settings(r->acme), f->order.profile, &profile).code == ERR_OK;
+    const struct ca_leaf_request request = {.profile = &profile,
                                             .idents = idents,
                                             .idents_n = f->order.names_n,
                                             .not_before = f->order.not_before,
                                             .not_after = f->order.not_after};
 
-    if (profile == NULL) {
+    if (!is_known) {
         err_ignore(problem_set(&r->prob, PROBLEM_INVALID_PROFILE, 0,
                                "The profile \"%s\" does not exist any longer: make a new order.",
                                f->order.profile));
         return fail_order(r, f, NULL);
     }
     struct err e = ca_issue(r->acme->ca, csr, &request, &f->leaf, &refusal);
+    if (e.code == ERR_REJECTED && refusal.is_bad_key) {
+        REJECT(&r->prob, PROBLEM_BAD_PUBLIC_KEY, 0, "%s", refusal.detail);
+    }
     if (e.code == ERR_REJECTED) {
         err_ignore(problem_set(&r->prob, PROBLEM_MALFORMED, 0, "%s", refusal.detail));
         return fail_order(r, f, NULL);
     }
-    f->profile = profile->name;
+    (void)snprintf(f->profile, sizeof(f->profile), "%s", profile.name);
     return e;
+}
+
+static void put_words(const struct acme_req *r, struct finalize *f)
+{
+    char until[CLOCK_RFC3339_LEN + 1];
+    char peer[IP_TEXT_MAX + 1];
+
+    ip_text(&r->http->peer, peer);
+    clock_rfc3339(f->leaf.not_after, until);
+    (void)snprintf(f->words, sizeof(f->words),
+                   "finalize from %s: certificate %s issued, serial %s, profile %s, until %s.",
+                   peer, f->certificate_id, f->leaf.serial, f->profile, until);
 }
 
 static struct err issue(struct acme_req *r, struct finalize *f)
@@ -214,8 +285,10 @@ static struct err issue(struct acme_req *r, struct finalize *f)
     }
     TRY(vet(r, f->csr, idents, f->order.names_n, &csr));
     TRY(check_policy(r, f));
+    TRY(check_caa(r, f));
     TRY(sign(r, f, csr, idents));
     TRY(random_id(f->certificate_id));
+    put_words(r, f);
     struct err e = store_write(r->acme->store, "acme.order.issued", issued_fn, f);
     if (e.code == ERR_BAD_STATE) {
         REJECT(&r->prob, PROBLEM_ORDER_NOT_READY, 0,

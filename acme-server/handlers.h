@@ -4,6 +4,7 @@
 
 #include "acme-server/request.h"
 #include "core/http/http.h"
+#include "core/store/store.h"
 
 void acme_directory(void *ctx, const struct http_req *http, struct http_resp *resp);
 void acme_new_nonce(void *ctx, const struct http_req *http, struct http_resp *resp);
@@ -15,6 +16,23 @@ MUST_USE struct err acme_authz(struct acme_req *r);
 MUST_USE struct err acme_challenge(struct acme_req *r);
 MUST_USE struct err acme_certificate(struct acme_req *r);
 
+MUST_USE struct err acme_pinned(struct acme_req *r); /* /acme/p/<profile>/new-order */
+MUST_USE struct err acme_new_authz(struct acme_req *r);
+MUST_USE struct err acme_key_change(struct acme_req *r);
+MUST_USE struct err acme_revoke(struct acme_req *r);
+MUST_USE struct err acme_problem_page(struct acme_req *r);
+void acme_pinned_directory(void *ctx, const struct http_req *http, struct http_resp *resp);
+void acme_renewal_info(void *ctx, const struct http_req *http, struct http_resp *resp);
+
+/* account.c: the account object as reply, Location included. */
+struct account_row;
+MUST_USE struct err acme_account_reply(struct acme_req *r, const struct account_row *row,
+                                       int status);
+/* account_key.c: once the transaction is durable, nobody finds the old key or state in memory. */
+MUST_USE struct err acme_account_forget(struct db *db, struct acme *acme, const char *id);
+/* authz.c: the authorization object as reply. */
+struct authz_row;
+MUST_USE struct err acme_authz_reply(struct acme_req *r, const struct authz_row *authz, int status);
 /* finalize.c, for an order that is the account's. */
 struct order_row;
 MUST_USE struct err acme_finalize(struct acme_req *r, const char *order_id);

@@ -385,6 +385,11 @@ const char *jwk_thumbprint(const struct jwk *key)
     return key->thumbprint;
 }
 
+bool jwk_equal(const struct jwk *a, const struct jwk *b)
+{
+    return strcmp(a->json, b->json) == 0;
+}
+
 const char *jwk_json(const struct jwk *key)
 {
     return key->json;

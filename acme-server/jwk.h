@@ -7,6 +7,7 @@
 #ifndef ACME_SERVER_JWK_H
 #define ACME_SERVER_JWK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,8 @@ void jwk_freep(struct jwk **key);
 struct jwk *jwk_ref(struct jwk *key);
 /* RFC 7638 thumbprint, base64url, terminated; borrowed. */
 const char *jwk_thumbprint(const struct jwk *key);
+/* The same key, however its JSON was written. */
+bool jwk_equal(const struct jwk *a, const struct jwk *b);
 /* Canonical JSON (RFC 7638 §3 members, lexical order); borrowed. */
 const char *jwk_json(const struct jwk *key);
 /* DER SubjectPublicKeyInfo; borrowed. */

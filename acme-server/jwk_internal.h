@@ -1,5 +1,5 @@
-/* Inside acme-server: what jwk.c, jwk_verify.c and jws.c share. Not for other libraries (jansson
- * and OpenSSL types). */
+/* Inside acme-server: what jwk.c, jwk_verify.c, jws.c, eab.c and key_change.c share. Not for other
+ * libraries (jansson and OpenSSL types). */
 #ifndef ACME_SERVER_JWK_INTERNAL_H
 #define ACME_SERVER_JWK_INTERNAL_H
 
@@ -38,5 +38,14 @@ MUST_USE struct err jwk_verify_prepare(struct jwk *key);
 /* jws_json.c: parse a JSON object; `what` names it in details ("the request body"). */
 MUST_USE struct err jws_json_parse(const char *what, const char *text, size_t len, json_t **out,
                                    struct problem *prob);
+/* jws.c: which of ACME's three kinds of flattened JWS it is. */
+enum jws_form {
+    JWS_REQUEST, /* a request's body: nonce; jwk or kid */
+    JWS_INNER,   /* keyChange (RFC 8555 §7.3.5): no nonce; jwk */
+    JWS_BINDING, /* external account (RFC 8555 §7.3.4): no nonce; kid; a MAC, see jws.mac_bits */
+};
+struct jws;
+MUST_USE struct err jws_from_json(json_t *object, enum jws_form form, unsigned min_rsa_bits,
+                                  struct jws *out, struct problem *prob);
 
 #endif

@@ -30,7 +30,8 @@ struct jws {
     size_t signing_input_len;
     uint8_t sig[512];
     size_t sig_len;
-    char *payload; /* decoded, NUL-terminated, may hold any bytes */
+    unsigned mac_bits; /* external account binding: 256, 384 or 512, and alg says nothing; else 0 */
+    char *payload;     /* decoded, NUL-terminated, may hold any bytes */
     size_t payload_len;
     bool is_post_as_get; /* the payload is the empty string (RFC 8555 §6.3) */
 };
@@ -38,6 +39,10 @@ struct jws {
  * badPublicKey. */
 MUST_USE struct err jws_parse(const uint8_t *body, size_t len, unsigned min_rsa_bits,
                               struct jws *out, struct problem *prob);
+/* A JWS inside another one (keyChange, RFC 8555 §7.3.5): the same strictness, but "nonce" must be
+ * absent (out->nonce is "") and "jwk" must be there. */
+MUST_USE struct err jws_parse_inner(const uint8_t *payload, size_t len, unsigned min_rsa_bits,
+                                    struct jws *out, struct problem *prob);
 /* key: the account's, or jws->jwk. alg must be the key's. ERR_REJECTED: malformed with "signature"
  * in the detail (RFC 8555 leaves the type open; status 400), badSignatureAlgorithm when alg and key
  * differ. */

@@ -3,11 +3,13 @@
 
 #include "acme-server/acme_impl.h"
 #include "acme-server/acme_store.h"
+#include "acme-server/record.h"
 #include "acme-server/withdraw.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
 
 #define MAINTAIN_BATCH 256u
+#define PRUNE_BATCH 2048u
 
 struct maintain {
     char *error;
@@ -18,7 +20,12 @@ static struct err maintain_fn(struct db *db, void *arg)
 {
     struct maintain *m = arg;
 
-    return acme_db_maintain(db, MAINTAIN_BATCH, m->error, &m->changed_n);
+    int64_t pruned = 0;
+
+    TRY(acme_db_maintain(db, MAINTAIN_BATCH, m->error, &m->changed_n));
+    TRY(record_prune(db, RECORD_ORDERS_KEPT, PRUNE_BATCH, &pruned));
+    m->changed_n += (size_t)pruned;
+    return err_ok();
 }
 
 static struct err error_text(enum problem_type type, const char *detail, char **out)

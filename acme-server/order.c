@@ -5,6 +5,7 @@
 #include "acme-server/acme_store.h"
 #include "acme-server/handlers.h"
 #include "acme-server/order_names.h"
+#include "acme-server/record.h"
 #include "acme-server/rfc3339.h"
 #include "core/util/clock.h"
 #include "core/util/log.h"
@@ -23,8 +24,11 @@ static void put_time(struct buf *b, const char *member, int64_t unix_s)
 }
 
 /* Everything here is made of characters that JSON takes as they are. */
-static void put_order(struct buf *b, const char *base, const struct order_row *order)
+static void put_order(struct acme_req *r, const struct order_row *order)
 {
+    struct buf *b = &r->resp->body;
+    const char *base = r->base;
+    uint8_t places[ACME_IDENTIFIERS_MAX];
     char name[IDENT_TEXT_MAX + 1];
 
     buf_printf(b, "{\"status\":\"%s\"", order_status(order->status));
@@ -32,7 +36,8 @@ static void put_order(struct buf *b, const char *base, const struct order_row *o
     buf_puts(b, ",\"identifiers\":[");
     for (size_t i = 0; i < order->names_n; i++) {
         ident_text(&order->names[i].ident, name);
-        buf_printf(b, "%s{\"type\":\"dns\",\"value\":\"%s\"}", i == 0 ? "" : ",", name);
+        buf_printf(b, "%s{\"type\":\"%s\",\"value\":\"%s\"}", i == 0 ? "" : ",",
+                   order->names[i].ident.is_ip ? "ip" : "dns", name);
     }
     buf_puts(b, "]");
     put_time(b, "notBefore", order->not_before);
@@ -40,12 +45,18 @@ static void put_order(struct buf *b, const char *base, const struct order_row *o
     if (order->profile[0] != '\0') {
         buf_printf(b, ",\"profile\":\"%s\"", order->profile);
     }
+    if (order->replaces[0] != '\0') {
+        buf_printf(b, ",\"replaces\":\"%s\"", order->replaces);
+    }
     if (order->error != NULL && order->error[0] != '\0') {
         buf_printf(b, ",\"error\":%s", order->error);
     }
     buf_puts(b, ",\"authorizations\":[");
-    for (size_t i = 0; i < order->names_n; i++) {
-        buf_printf(b, "%s\"%s/acme/authz/%s\"", i == 0 ? "" : ",", base, order->names[i].authz_id);
+    size_t n = order->names_n < ARRAY_N(places) ? order->names_n : ARRAY_N(places);
+    chaos_shuffle(r->acme->chaos, places, n);
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(b, "%s\"%s/acme/authz/%s\"", i == 0 ? "" : ",", base,
+                   order->names[places[i]].authz_id);
     }
     buf_printf(b, "],\"finalize\":\"%s/acme/order/%s/finalize\"", base, order->id);
     if (order->certificate_id[0] != '\0') {
@@ -56,7 +67,7 @@ static void put_order(struct buf *b, const char *base, const struct order_row *o
 
 struct err acme_order_reply(struct acme_req *r, const struct order_row *order, int status)
 {
-    put_order(&r->resp->body, r->base, order);
+    put_order(r, order);
     http_resp_headerf(r->resp, "Location", "%s/acme/order/%s", r->base, order->id);
     return acme_req_reply(r, status);
 }
@@ -84,6 +95,9 @@ struct err acme_order_of(struct acme_req *r, const char *id, struct order_row *o
     }
     if (e.code == ERR_OK && strcmp(read.row.account_id, r->account_id) != 0) {
         e = acme_req_foreign(r, "order");
+    }
+    if (e.code == ERR_OK) {
+        memcpy(r->subject, read.row.id, sizeof(r->subject));
     }
     if (e.code != ERR_OK) {
         order_row_clear(&read.row);
@@ -156,44 +170,36 @@ static struct err check_dates(struct acme_req *r, const struct order_row *order,
 static struct err take_profile(struct acme_req *r, struct order_row *order)
 {
     const char *name = NULL;
+    struct ca_profile profile = {0};
 
     TRY(acme_req_text(r, "profile", &name));
-    const struct ca_profile *profile = ca_profile_find(name);
-    if (profile == NULL || strlen(profile->name) > ACME_PROFILE_MAX) {
+    if (r->pinned_profile[0] != '\0') {
+        if (name != NULL && name[0] != '\0' && strcmp(name, r->pinned_profile) != 0) {
+            REJECT(&r->prob, PROBLEM_INVALID_PROFILE, 0,
+                   "This directory is for the profile \"%s\": leave \"profile\" out, or use "
+                   "%s/acme/directory.",
+                   r->pinned_profile, r->base);
+        }
+        name = r->pinned_profile;
+    }
+    if (ca_profile_choose(acme_settings(r->acme), name, &profile).code != ERR_OK ||
+        strlen(profile.name) > ACME_PROFILE_MAX) {
         REJECT(&r->prob, PROBLEM_INVALID_PROFILE, 0,
                "There is no profile \"%.40s\": the directory's meta lists them; leave it out for "
                "the default.",
                name);
     }
     if (name != NULL && name[0] != '\0') {
-        memcpy(order->profile, profile->name, strlen(profile->name) + 1);
+        memcpy(order->profile, profile.name, strlen(profile.name) + 1);
     }
     TRY(take_date(r, "notBefore", &order->not_before));
     TRY(take_date(r, "notAfter", &order->not_after));
-    return check_dates(r, order, profile->lifetime_s);
-}
-
-/* digest: base64url(SHA-256(token "." thumbprint)), RFC 8555 §8.1, §8.4. */
-static struct err name_secrets(const struct acme_req *r, struct order_new_name *name)
-{
-    uint8_t token[32];
-    uint8_t hash[SHA256_LEN];
-    char key_authorization[ACME_TOKEN_LEN + 1 + SHA256_B64_LEN];
-
-    TRY(random_id(name->authz_id));
-    TRY(random_id(name->challenge_id));
-    TRY(random_bytes(token, sizeof(token)));
-    base64url_encode(token, sizeof(token), name->token);
-    memcpy(key_authorization, name->token, ACME_TOKEN_LEN);
-    key_authorization[ACME_TOKEN_LEN] = '.';
-    memcpy(key_authorization + ACME_TOKEN_LEN + 1, jwk_thumbprint(r->key), SHA256_B64_LEN);
-    TRY(sha256(key_authorization, sizeof(key_authorization), hash));
-    base64url_encode(hash, sizeof(hash), name->digest);
-    return err_ok();
+    return check_dates(r, order, profile.lifetime_s);
 }
 
 struct new_order {
-    struct acme *acme;
+    struct acme_req *r;
+    struct buf words; /* for the timeline */
     struct order_new_name *names;
     struct order_row row;
 };
@@ -201,13 +207,90 @@ struct new_order {
 static void new_order_clear(struct new_order *o)
 {
     mem_free(o->names);
+    buf_clear(&o->words);
     order_row_clear(&o->row);
 }
+
+/* --- replaces (RFC 9773 §5) ------------------------------------------------------------------- */
+
+struct replaces_read {
+    const char *renewal_id;
+    struct ca_cert_info info;
+    bool is_replaced;
+};
+
+static void replaces_read_clear(struct replaces_read *read)
+{
+    ca_cert_info_clear(&read->info);
+}
+
+static struct err replaces_fn(struct db *db, void *arg)
+{
+    struct replaces_read *read = arg;
+
+    ca_cert_info_clear(&read->info);
+    TRY(ca_cert_find_renewal(db, read->renewal_id, &read->info));
+    return acme_db_is_replaced(db, read->renewal_id, &read->is_replaced);
+}
+
+static bool shares_name(const struct new_order *o, const struct ca_cert_info *info)
+{
+    for (size_t i = 0; i < o->row.names_n; i++) {
+        for (size_t k = 0; k < info->idents_n; k++) {
+            if (ident_equal(&o->names[i].ident, &info->idents[k])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static struct err refuse_replaced(struct acme_req *r)
+{
+    REJECT(&r->prob, PROBLEM_ALREADY_REPLACED, 0,
+           "The certificate in \"replaces\" is replaced by another order already: order without "
+           "\"replaces\".");
+}
+
+static struct err take_replaces(struct acme_req *r, struct new_order *o)
+{
+    const char *id = NULL;
+
+    TRY(acme_req_text(r, "replaces", &id));
+    if (id == NULL || id[0] == '\0') {
+        return err_ok();
+    }
+    AUTO(replaces_read_clear) struct replaces_read read = {.renewal_id = id};
+    struct err e = store_read(r->acme->store, "acme.replaces", replaces_fn, &read);
+    if (e.code == ERR_NOT_FOUND || e.code == ERR_MALFORMED || strlen(id) > CA_RENEWAL_ID_MAX) {
+        REJECT(&r->prob, PROBLEM_MALFORMED, 0,
+               "\"replaces\" names no certificate of this server (RFC 9773 section 4.1): leave it "
+               "out.");
+    }
+    TRY(e);
+    if (strcmp(read.info.account_id, r->account_id) != 0) {
+        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
+               "The certificate in \"replaces\" belongs to another account: leave it out.");
+    }
+    if (!shares_name(o, &read.info)) {
+        REJECT(
+            &r->prob, PROBLEM_MALFORMED, 0,
+            "The certificate in \"replaces\" has none of the ordered identifiers: leave it out.");
+    }
+    if (read.is_replaced) {
+        return refuse_replaced(r);
+    }
+    memcpy(o->row.replaces, id, strlen(id) + 1);
+    return err_ok();
+}
+
+/* --- storing ---------------------------------------------------------------------------------- */
 
 static struct err reuse_fn(struct db *db, void *arg)
 {
     struct new_order *o = arg;
-    int64_t since = clock_unix_s() - o->acme->cfg->acme.authorization_reuse_s;
+    int64_t reuse_s = acme_settings(o->r->acme)->authorization_reuse_s;
+    int64_t since = reuse_s > 0 ? clock_unix_s() - reuse_s : INT64_MAX;
 
     for (size_t i = 0; i < o->row.names_n; i++) {
         struct authz_reusable found = {0};
@@ -217,8 +300,9 @@ static struct err reuse_fn(struct db *db, void *arg)
             continue;
         }
         TRY(e);
-        if (!found.is_published ||
-            delegate_publisher_may(o->acme->delegate, &found.by, &name->ident)) {
+        if ((!found.is_published ||
+             delegate_publisher_may(o->r->acme->delegate, &found.by, &name->ident)) &&
+            (!found.is_preauthorized || name->is_preauthorized)) {
             memcpy(name->reuse_id, found.id, sizeof(name->reuse_id));
         }
     }
@@ -229,7 +313,36 @@ static struct err insert_fn(struct db *db, void *arg)
 {
     struct new_order *o = arg;
 
-    return acme_db_order_insert(db, o->acme->delegate, o->names, &o->row);
+    TRY(acme_db_order_insert(db, o->r->acme->delegate, o->names, &o->row));
+    for (size_t i = 0; i < o->row.names_n; i++) {
+        const struct order_new_name *name = &o->names[i];
+        if (name->is_preauthorized && strcmp(o->row.names[i].authz_id, name->authz_id) == 0) {
+            TRY(order_name_audit(db, o->r, name));
+        }
+    }
+    return record_add(db, o->row.id, buf_str(&o->words));
+}
+
+static void put_words(struct new_order *o)
+{
+    const struct acme_req *r = o->r;
+    char text[IDENT_TEXT_MAX + 1];
+    char peer[IP_TEXT_MAX + 1];
+
+    ip_text(&r->http->peer, peer);
+    buf_printf(&o->words, "newOrder from %s by account %s%s%s for", peer, r->account_id,
+               r->client[0] == '\0' ? "" : ", bound to client ", r->client);
+    for (size_t i = 0; i < o->row.names_n; i++) {
+        const struct order_new_name *name = &o->names[i];
+        ident_text(&name->ident, text);
+        buf_printf(&o->words, "%s %s", i == 0 ? "" : ",", text);
+        if (name->is_preauthorized) {
+            buf_puts(&o->words, " (preauthorized)");
+        } else if (name->reuse_id[0] != '\0') {
+            buf_puts(&o->words, " (its authorization is reused)");
+        }
+    }
+    buf_printf(&o->words, "; profile %s.", o->row.profile[0] == '\0' ? "default" : o->row.profile);
 }
 
 static void log_order(const struct acme_req *r, const struct order_row *order)
@@ -239,27 +352,58 @@ static void log_order(const struct acme_req *r, const struct order_row *order)
     ident_text(&order->names[0].ident, first);
     log_ev(LOG_INFO, "acme.order.new", {"order", order->id}, {"account", r->account_id},
            {"name", first}, {"names", log_int((int64_t)order->names_n)},
-           {"status", order_status(order->status)});
+           {"status", order_status(order->status)},
+           {"client", r->client[0] == '\0' ? NULL : r->client});
+}
+
+/* Renewals in their window do not count (RFC 9773 §5). */
+static struct err take_place(struct acme_req *r, const struct new_order *o)
+{
+    int64_t max = acme_settings(r->acme)->limit_orders;
+
+    if (o->row.replaces[0] != '\0' || !acme_req_is_limited(r) ||
+        limits_take(r->acme->limits, LIMIT_ORDERS, r->account_id, max, &r->prob.retry_after_s)) {
+        return err_ok();
+    }
+    REJECT(
+        &r->prob, PROBLEM_RATE_LIMITED, 0,
+        "Rate limit \"%s\": %lld an hour are used up; try again in %lld s, or put more names into "
+        "one order.",
+        limit_name(LIMIT_ORDERS), (long long)max, (long long)r->prob.retry_after_s);
+}
+
+static struct err prepare(struct acme_req *r, struct new_order *o)
+{
+    o->row.names = mem_array(o->row.names_n, sizeof(*o->row.names));
+    TRY_PTR(o->row.names);
+    TRY(random_id(o->row.id));
+    memcpy(o->row.account_id, r->account_id, sizeof(o->row.account_id));
+    for (size_t i = 0; i < o->row.names_n; i++) {
+        TRY(order_name_prepare(r, &o->names[i]));
+    }
+    if (chaos_reuses(r->acme->chaos)) {
+        TRY(store_read(r->acme->store, "acme.authz.reuse", reuse_fn, o));
+    }
+    put_words(o);
+    return err_ok();
 }
 
 struct err acme_new_order(struct acme_req *r)
 {
-    AUTO(new_order_clear) struct new_order o = {.acme = r->acme};
+    AUTO(new_order_clear) struct new_order o = {.r = r, .words = BUF_INIT(RECORD_TEXT_MAX)};
 
     TRY(acme_req_object(r));
     TRY(order_names_take(r, &o.names, &o.row.names_n));
     TRY(take_profile(r, &o.row));
-    o.row.names = mem_array(o.row.names_n, sizeof(*o.row.names));
-    TRY_PTR(o.row.names);
-    TRY(random_id(o.row.id));
-    memcpy(o.row.account_id, r->account_id, sizeof(o.row.account_id));
-    for (size_t i = 0; i < o.row.names_n; i++) {
-        TRY(name_secrets(r, &o.names[i]));
+    TRY(take_replaces(r, &o));
+    TRY(take_place(r, &o));
+    TRY(prepare(r, &o));
+    struct err e = store_write(r->acme->store, "acme.order.new", insert_fn, &o);
+    if (e.code == ERR_CONFLICT && o.row.replaces[0] != '\0') {
+        return refuse_replaced(r);
     }
-    if (r->acme->cfg->acme.authorization_reuse_s > 0) {
-        TRY(store_read(r->acme->store, "acme.authz.reuse", reuse_fn, &o));
-    }
-    TRY(store_write(r->acme->store, "acme.order.new", insert_fn, &o));
+    TRY(e);
     log_order(r, &o.row);
+    memcpy(r->subject, o.row.id, sizeof(r->subject));
     return acme_order_reply(r, &o.row, 201);
 }

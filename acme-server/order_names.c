@@ -7,35 +7,119 @@
 #include "acme-server/acme_impl.h"
 #include "core/util/mem.h"
 
-const char *order_name_refused(const struct config *cfg, const struct ident *ident,
-                               enum problem_type *type)
+static bool is_in(const struct ip_net *nets, size_t n, const struct ip_addr *ip)
 {
+    for (size_t i = 0; i < n; i++) {
+        if (ip_net_contains(&nets[i], ip)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *ip_refused(const struct acme *acme, const char *client,
+                              const struct ident *ident)
+{
+    const struct config_acme *settings = acme_settings(acme);
+    struct ip_addr ip = ident_ip(ident);
+
+    if (is_in(settings->ip_networks, settings->ip_networks_n, &ip) ||
+        (client[0] != '\0' && access_network_names(acme->access, client, &ip))) {
+        return NULL;
+    }
+    return "certificates for it are not allowed: add its network to acme.ip_networks, or to the "
+           "networks of the client that the account is bound to";
+}
+
+static const char *name_refused(const struct acme *acme, const char *base)
+{
+    const struct config *cfg = acme->cfg;
+    const struct config_acme *settings = acme_settings(acme);
     char name[NAME_TEXT_MAX + 1];
 
-    *type = PROBLEM_REJECTED_IDENTIFIER;
-    if (config_zone_of(cfg, ident->base) == NULL) {
+    if (config_zone_of(cfg, base) == NULL) {
         return "it is in none of the zones of this server: order names below a configured zone, or "
                "add the zone to its configuration";
     }
-    if (name_is_below_or_equal(ident->base, cfg->delegate_zone)) {
+    if (name_is_below_or_equal(base, cfg->delegate_zone)) {
         return "it is in the delegate zone, whose names are not available to hosts";
     }
-    for (size_t i = 0; i < cfg->acme.blocked_names_n; i++) {
-        if (name_is_below_or_equal(ident->base, cfg->acme.blocked_names[i])) {
+    for (size_t i = 0; i < settings->blocked_names_n; i++) {
+        if (name_is_below_or_equal(base, settings->blocked_names[i])) {
             return "the administrator blocked it";
         }
     }
-    if (strlen(ident->base) + sizeof(ACME_LABEL) > NAME_TEXT_MAX ||
-        name_delegate(ident->base, cfg->delegate_zone, name).code != ERR_OK) {
+    if (strlen(base) + sizeof(ACME_LABEL) > NAME_TEXT_MAX ||
+        name_delegate(base, cfg->delegate_zone, name).code != ERR_OK) {
         return "it is too long: " ACME_LABEL " before it must still be a DNS name";
     }
     return NULL;
+}
+
+const char *order_name_refused(const struct acme *acme, const char *client,
+                               const struct ident *ident, enum problem_type *type)
+{
+    *type = PROBLEM_REJECTED_IDENTIFIER;
+    if (ident->is_ip) {
+        return ip_refused(acme, client, ident);
+    }
+    const char *why = name_refused(acme, ident->base);
+    if (why == NULL && client[0] != '\0' && !access_may(acme->access, client, ident)) {
+        why = "the client that this account is bound to may not have it: add it to the client's "
+              "names";
+    }
+    return why;
+}
+
+bool order_name_preauthorized(const struct acme_req *r, const struct ident *ident)
+{
+    struct access *access = r->acme->access;
+    struct ip_addr ip = ident_ip(ident);
+
+    if (r->client[0] == '\0' || !access_is_preauthorized(access, r->client) ||
+        !access_network_ok(access, r->client, &r->http->peer)) {
+        return false;
+    }
+    return ident->is_ip ? access_network_names(access, r->client, &ip)
+                        : access_may(access, r->client, ident);
+}
+
+struct err order_name_prepare(const struct acme_req *r, struct order_new_name *name)
+{
+    char token[ACME_TOKEN_LEN + 1];
+
+    TRY(random_id(name->authz_id));
+    TRY(random_bytes(name->seed, sizeof(name->seed)));
+    name->is_preauthorized = order_name_preauthorized(r, &name->ident);
+    memcpy(name->client, r->client, sizeof(name->client));
+    if (name->ident.is_ip) {
+        return err_ok();
+    }
+    TRY(challenge_token(name->seed, CHALLENGE_DNS01, token));
+    return challenge_digest(token, jwk_thumbprint(r->key), name->digest);
+}
+
+struct err order_name_audit(struct db *db, const struct acme_req *r,
+                            const struct order_new_name *name)
+{
+    char text[IDENT_TEXT_MAX + 1];
+
+    ident_text(&name->ident, text);
+    const struct audit_row row = {
+        .event = "acme.authz.preauthorized",
+        .actor = name->client,
+        .object = text,
+        .peer = &r->http->peer,
+        .detail = "valid without a challenge: the account is bound to a preauthorized client",
+    };
+    return audit_write(db, &row);
 }
 
 struct fault {
     enum problem_type type;
     char detail[200];
     char value[IDENT_TEXT_MAX + 1];
+    bool is_ip;
 };
 
 struct collector {
@@ -52,7 +136,9 @@ static struct err fault_add(struct collector *c, const struct fault *fault)
     }
     c->is_mixed = c->is_mixed || fault->type != c->first.type;
     c->faults_n++;
-    return problem_add_sub(c->prob, fault->type, fault->value, fault->detail);
+    TRY(problem_add_sub(c->prob, fault->type, fault->value, fault->detail));
+    c->prob->subs[c->prob->subs_n - 1].is_ip = fault->is_ip;
+    return err_ok();
 }
 
 /* A value as a peer sent it, cut and made printable, for a subproblem. */
@@ -66,9 +152,7 @@ static void show(const char *text, size_t len, char out[IDENT_TEXT_MAX + 1])
     out[n] = '\0';
 }
 
-/* One identifier: *ident, or a fault (type not PROBLEM_NONE). */
-static void check(const struct config *cfg, const json_t *entry, struct ident *ident,
-                  struct fault *fault)
+static void check_form(const json_t *entry, struct ident *ident, struct fault *fault)
 {
     const json_t *type = json_object_get(entry, "type");
     const json_t *value = json_object_get(entry, "value");
@@ -81,25 +165,54 @@ static void check(const struct config *cfg, const json_t *entry, struct ident *i
         return;
     }
     show(json_string_value(value), json_string_length(value), fault->value);
-    if (strcmp(json_string_value(type), "dns") != 0) {
+    fault->is_ip = strcmp(json_string_value(type), "ip") == 0;
+    if (!fault->is_ip && strcmp(json_string_value(type), "dns") != 0) {
         fault->type = PROBLEM_UNSUPPORTED_IDENTIFIER;
         (void)snprintf(fault->detail, sizeof(fault->detail),
-                       "identifiers of type \"%.20s\" are not supported, only \"dns\"",
+                       "identifiers of type \"%.20s\" are not supported, only \"dns\" and \"ip\"",
                        json_string_value(type));
         return;
     }
-    if (ident_parse(json_string_value(value), json_string_length(value), ident, &why).code !=
-        ERR_OK) {
-        (void)snprintf(fault->detail, sizeof(fault->detail), "it is not a DNS name: %s",
+    struct err e =
+        fault->is_ip
+            ? ident_ip_parse(json_string_value(value), json_string_length(value), ident, &why)
+            : ident_parse(json_string_value(value), json_string_length(value), ident, &why);
+    if (e.code != ERR_OK) {
+        (void)snprintf(fault->detail, sizeof(fault->detail), "it is not %s: %s",
+                       fault->is_ip ? "an IP address" : "a DNS name",
                        why == NULL ? "malformed" : why);
         return;
     }
-    why = order_name_refused(cfg, ident, &fault->type);
-    if (why != NULL) {
-        (void)snprintf(fault->detail, sizeof(fault->detail), "%s", why);
+    fault->type = PROBLEM_NONE;
+}
+
+/* One identifier: *ident, or a fault (type not PROBLEM_NONE). */
+static void check(const struct acme_req *r, const json_t *entry, struct ident *ident,
+                  struct fault *fault)
+{
+    enum problem_type type = PROBLEM_NONE;
+
+    check_form(entry, ident, fault);
+    if (fault->type != PROBLEM_NONE) {
         return;
     }
-    fault->type = PROBLEM_NONE;
+    const char *why = order_name_refused(r->acme, r->client, ident, &type);
+    if (why != NULL) {
+        fault->type = type;
+        (void)snprintf(fault->detail, sizeof(fault->detail), "%s", why);
+    }
+}
+
+struct err order_name_take(struct acme_req *r, const json_t *entry, struct ident *out)
+{
+    struct fault fault = {0};
+
+    check(r, entry, out, &fault);
+    if (fault.type != PROBLEM_NONE) {
+        REJECT(&r->prob, fault.type, 0, "The identifier \"%.255s\" is refused: %s.", fault.value,
+               fault.detail);
+    }
+    return err_ok();
 }
 
 static bool is_known(const struct order_new_name *names, size_t n, const struct ident *ident)
@@ -158,7 +271,7 @@ struct err order_names_take(struct acme_req *r, struct order_new_name **out, siz
     for (size_t i = 0; i < json_array_size(list); i++) {
         struct ident ident = {0};
         struct fault fault = {0};
-        check(r->acme->cfg, json_array_get(list, i), &ident, &fault);
+        check(r, json_array_get(list, i), &ident, &fault);
         if (fault.type != PROBLEM_NONE) {
             TRY(fault_add(&c, &fault));
         } else if (!is_known(names, found_n, &ident)) {

@@ -1,5 +1,6 @@
 #include "acme-server/problem.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,7 @@ struct problem_row {
     int status;
 };
 
-/* RFC 8555 §6.7 and, for invalidProfile, the profiles draft; the status is what a type usually goes
+/* RFC 8555 §6.7, RFC 9773 §7.4 and, for invalidProfile, the profiles draft; the status is what a type usually goes
  * with. */
 static const struct problem_row ROWS[] = {
     [PROBLEM_NONE] = {"about:blank", 500},
@@ -42,6 +43,7 @@ static const struct problem_row ROWS[] = {
     [PROBLEM_UNSUPPORTED_IDENTIFIER] = {URN_PREFIX "unsupportedIdentifier", 400},
     [PROBLEM_USER_ACTION_REQUIRED] = {URN_PREFIX "userActionRequired", 403},
     [PROBLEM_INVALID_PROFILE] = {URN_PREFIX "invalidProfile", 400},
+    [PROBLEM_ALREADY_REPLACED] = {URN_PREFIX "alreadyReplaced", 409},
 };
 
 static const struct problem_row *row_of(enum problem_type type)
@@ -83,6 +85,7 @@ struct err problem_add_sub(struct problem *prob, enum problem_type type, const c
     sub->type = type;
     (void)snprintf(sub->detail, sizeof(sub->detail), "%s", detail);
     (void)snprintf(sub->identifier, sizeof(sub->identifier), "%s", identifier);
+    sub->is_ip = false;
     return err_ok();
 }
 
@@ -137,7 +140,7 @@ static void put_sub(const struct problem_sub *sub, struct buf *out)
     buf_putc(out, ',');
     put_member(out, "detail", sub->detail);
     if (sub->identifier[0] != '\0') {
-        buf_puts(out, ",\"identifier\":{\"type\":\"dns\",");
+        buf_printf(out, ",\"identifier\":{\"type\":\"%s\",", sub->is_ip ? "ip" : "dns");
         put_member(out, "value", sub->identifier);
         buf_putc(out, '}');
     }
@@ -161,7 +164,12 @@ void problem_json(const struct problem *prob, struct buf *out)
         buf_puts(out, i == 0 ? ",\"subproblems\":[" : ",");
         put_sub(&prob->subs[i], out);
     }
-    buf_puts(out, prob->subs_n > 0 ? "]}" : "}");
+    buf_puts(out, prob->subs_n > 0 ? "]" : "");
+    if (prob->instance[0] != '\0') {
+        buf_putc(out, ',');
+        put_member(out, "instance", prob->instance);
+    }
+    buf_putc(out, '}');
 }
 
 void problem_respond(const struct problem *prob, struct http_resp *resp)
@@ -175,5 +183,11 @@ void problem_respond(const struct problem *prob, struct http_resp *resp)
     buf_clear(&text);
     if (prob->header_link[0] != '\0') {
         http_resp_header(resp, "Link", prob->header_link);
+    }
+    if (prob->retry_after_s > 0) {
+        http_resp_headerf(resp, "Retry-After", "%" PRId64, prob->retry_after_s);
+    }
+    if (prob->location[0] != '\0') {
+        http_resp_header(resp, "Location", prob->location);
     }
 }

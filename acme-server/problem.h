@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/http/http.h"
 #include "core/util/err.h"
@@ -40,16 +41,19 @@ enum problem_type {
     PROBLEM_UNSUPPORTED_CONTACT,
     PROBLEM_UNSUPPORTED_IDENTIFIER,
     PROBLEM_USER_ACTION_REQUIRED,
-    PROBLEM_INVALID_PROFILE
+    PROBLEM_INVALID_PROFILE,
+    PROBLEM_ALREADY_REPLACED
 };
 
 #define PROBLEM_DETAIL_MAX 600u
+#define PROBLEM_INSTANCE_MAX 320u
 #define PROBLEM_SUBPROBLEMS_MAX 100u
 
 struct problem_sub {
     enum problem_type type;
     char detail[300];
     char identifier[IDENT_TEXT_MAX + 1];
+    bool is_ip; /* what problem_add_sub() leaves false */
 };
 struct problem {
     enum problem_type type;
@@ -59,6 +63,10 @@ struct problem {
     char header_link[300];
     struct problem_sub *subs; /* owned; NULL when there are none */
     size_t subs_n;
+    char instance[PROBLEM_INSTANCE_MAX + 1]; /* "" or a URL (record.h) */
+    int64_t retry_after_s;                   /* 0 = no Retry-After */
+    /* "" or a URL: keyChange's conflicting account (RFC 8555 §7.3.5) */
+    char location[PROBLEM_INSTANCE_MAX + 1];
 };
 
 /* Fill prob (status 0 = the type's usual status: badNonce 400, unauthorized 403,

@@ -54,30 +54,57 @@ static struct err account_read_fn(struct db *db, void *arg)
     return acme_db_account_load(db, read->id, &read->row);
 }
 
-/* Key and state of the account; ERR_NOT_FOUND. */
-static struct err account_key(struct acme *acme, const char *id, struct jwk **key,
-                              enum account_st *status)
+/* Key, state and client of the account; ERR_NOT_FOUND. */
+static struct err account_see(struct acme *acme, const char *id, struct account_seen *out)
 {
     uint64_t generation = 0;
     struct problem unused = {0};
 
-    if (account_cache_get(acme->accounts, id, key, status, &generation)) {
+    if (account_cache_get(acme->accounts, id, out, &generation)) {
         return err_ok();
     }
     AUTO(account_read_clear) struct account_read read = {.id = id};
     TRY(store_read(acme->store, "acme.account.load", account_read_fn, &read));
     /* The stored key was checked under the rules of its day: only its form is checked again. */
-    struct err e = jwk_parse(read.row.jwk, strlen(read.row.jwk), 0, key, &unused);
+    struct err e = jwk_parse(read.row.jwk, strlen(read.row.jwk), 0, &out->key, &unused);
     problem_clear(&unused);
     TRY(e);
-    *status = read.row.status;
-    account_cache_put(acme->accounts, id, *key, *status, generation);
+    out->status = read.row.status;
+    memcpy(out->client, read.row.client, sizeof(out->client));
+    account_cache_put(acme->accounts, id, out, generation);
+    return err_ok();
+}
+
+/* An account bound to a client acts as that client (RFC 8555 §7.3.4): from its networks, and not
+ * without it. */
+static struct err check_client(struct acme_req *r)
+{
+    struct access *access = r->acme->access;
+
+    if (r->client[0] == '\0') {
+        return err_ok();
+    }
+    if (!access_exists(access, r->client)) {
+        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
+               "This account is bound to the client %s, which was removed: register a new account "
+               "with the credentials of another client.",
+               r->client);
+    }
+    if (!access_network_ok(access, r->client, &r->http->peer)) {
+        char peer[IP_TEXT_MAX + 1];
+        ip_text(&r->http->peer, peer);
+        REJECT(
+            &r->prob, PROBLEM_UNAUTHORIZED, 0,
+            "This account is bound to the client %s, which may not come from %s: add the network "
+            "to the client's networks.",
+            r->client, peer);
+    }
     return err_ok();
 }
 
 static struct err find_account(struct acme_req *r)
 {
-    enum account_st status = ACCOUNT_DEACTIVATED;
+    struct account_seen seen = {.status = ACCOUNT_DEACTIVATED};
     const char *path = base_url_path(&r->acme->base_urls, r->jws.kid);
     size_t prefix = sizeof(ACCOUNT_PATH) - 1;
 
@@ -88,13 +115,15 @@ static struct err find_account(struct acme_req *r)
                "to newAccount.");
     }
     memcpy(r->account_id, path + prefix, sizeof(r->account_id));
-    struct err e = account_key(r->acme, r->account_id, &r->key, &status);
+    struct err e = account_see(r->acme, r->account_id, &seen);
     if (e.code == ERR_NOT_FOUND) {
         REJECT(&r->prob, PROBLEM_ACCOUNT_DOES_NOT_EXIST, 0,
                "There is no account with this kid: register with newAccount first.");
     }
     TRY(e);
-    if (status != ACCOUNT_VALID) {
+    r->key = seen.key;
+    memcpy(r->client, seen.client, sizeof(r->client));
+    if (seen.status != ACCOUNT_VALID) {
         REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
                "This account was deactivated: register a new one with another key.");
     }
@@ -119,6 +148,12 @@ static struct err find_key(struct acme_req *r, enum acme_key_mode mode)
                    "\"jwk\" (RFC 8555 section 6.2).");
         }
         return find_account(r);
+    case ACME_KEY_EITHER:
+        if (r->jws.kid != NULL) {
+            return find_account(r);
+        }
+        r->key = jwk_ref(r->jws.jwk);
+        return err_ok();
     }
     FAIL(ERR_INTERNAL, "unknown key mode");
 }
@@ -131,8 +166,8 @@ static struct err run(struct acme_req *r, const struct acme_endpoint *endpoint)
         REJECT(&r->prob, PROBLEM_MALFORMED, 415,
                "The Content-Type must be " JOSE_TYPE " (RFC 8555 section 6.2).");
     }
-    TRY(jws_parse(http->body, http->body_len, (unsigned)r->acme->cfg->acme.min_rsa_bits, &r->jws,
-                  &r->prob));
+    TRY(jws_parse(http->body, http->body_len, (unsigned)acme_settings(r->acme)->min_rsa_bits,
+                  &r->jws, &r->prob));
     if (!base_url_matches(r->base, r->jws.url, http->path, http->query)) {
         REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
                "The \"url\" in the protected header must be the URL of this request, %s%.200s "
@@ -143,6 +178,13 @@ static struct err run(struct acme_req *r, const struct acme_endpoint *endpoint)
     TRY(jws_verify(&r->jws, r->key, &r->prob));
     /* After the signature, so that strangers cannot burn nonces. */
     TRY(nonce_consume(r->acme->nonces, r->jws.nonce, &r->prob));
+    if (chaos_rejects_nonce(r->acme->chaos)) {
+        REJECT(
+            &r->prob, PROBLEM_BAD_NONCE, 0,
+            "Test mode: this good nonce was rejected on purpose; send the request again with the "
+            "new one.");
+    }
+    TRY(check_client(r));
     return endpoint->handler(r);
 }
 
@@ -165,6 +207,7 @@ static void reply_failure(struct acme_req *r, struct err e)
                                "administrator finds the cause in the log under request id %s.",
                                r->http->id));
     }
+    acme_req_stamp(r);
     problem_respond(&r->prob, r->resp);
 }
 
@@ -239,6 +282,17 @@ struct err acme_req_foreign(struct acme_req *r, const char *what)
     REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
            "This %s belongs to another account: sign with the key of the account that made it.",
            what);
+}
+
+bool acme_req_is_limited(const struct acme_req *r)
+{
+    const struct ip_addr *peer = &r->http->peer;
+    static const struct ip_addr LOOPBACK6 = {6, {[15] = 1}};
+
+    if ((peer->family == 4 && peer->bytes[0] == 127) || ip_equal(peer, &LOOPBACK6)) {
+        return false;
+    }
+    return r->client[0] == '\0' || access_has_limits(r->acme->access, r->client);
 }
 
 struct err acme_req_reply(struct acme_req *r, int status)

@@ -26,11 +26,18 @@ struct acme_req {
     struct jws jws;
     struct jwk *key;                    /* that signed; a reference */
     char account_id[OBJECT_ID_LEN + 1]; /* "" when the key came with the request */
-    json_t *payload;                    /* after acme_req_object() */
+    char client[CLIENT_NAME_MAX + 1];   /* that the account is bound to, or "" */
+    char subject[OBJECT_ID_LEN + 1];    /* the order or authorization it is about, or "" */
+    char pinned_profile[CONFIG_PROFILE_NAME_MAX + 1]; /* of /acme/p/<profile>/..., or "" */
+    json_t *payload;                                  /* after acme_req_object() */
     struct problem prob;
 };
 
-enum acme_key_mode { ACME_KEY_ACCOUNT, ACME_KEY_NEW };
+enum acme_key_mode {
+    ACME_KEY_ACCOUNT, /* kid */
+    ACME_KEY_NEW,     /* jwk */
+    ACME_KEY_EITHER   /* revocation: an account's, or the certificate's */
+};
 struct acme_endpoint {
     struct acme *acme;
     enum acme_key_mode key_mode;
@@ -55,6 +62,10 @@ MUST_USE struct err acme_req_foreign(struct acme_req *r, const char *what);
 /* The body is in resp->body: set status and application/json. ERR_LIMIT when the body did not
  * fit. */
 MUST_USE struct err acme_req_reply(struct acme_req *r, int status);
+/* Do rate limits count for this request? Not from loopback, not for clients with limits: false. */
+bool acme_req_is_limited(const struct acme_req *r);
+/* Give r->prob its "instance" and remember whom it may be told (problem_page.c). */
+void acme_req_stamp(struct acme_req *r);
 /* A string member, or NULL when absent or null; malformed when it is anything else. */
 MUST_USE struct err acme_req_text(struct acme_req *r, const char *member, const char **out);
 /* The problem document of r->prob as text, owned by the caller. */

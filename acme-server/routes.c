@@ -5,6 +5,7 @@
 #include "acme-server/acme_impl.h"
 #include "acme-server/acme_store.h"
 #include "acme-server/handlers.h"
+#include "acme-server/validate_job.h"
 #include "acme-server/withdraw.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
@@ -23,6 +24,11 @@ static const struct route_row POSTS[] = {
     {"/acme/authz/*", ACME_KEY_ACCOUNT, acme_authz},
     {"/acme/challenge/*", ACME_KEY_ACCOUNT, acme_challenge},
     {"/acme/certificate/*", ACME_KEY_ACCOUNT, acme_certificate},
+    {"/acme/new-authz", ACME_KEY_ACCOUNT, acme_new_authz},
+    {"/acme/key-change", ACME_KEY_ACCOUNT, acme_key_change},
+    {"/acme/revoke-cert", ACME_KEY_EITHER, acme_revoke},
+    {"/acme/p/*", ACME_KEY_ACCOUNT, acme_pinned},
+    {"/acme/problem/*", ACME_KEY_ACCOUNT, acme_problem_page},
 };
 _Static_assert(ARRAY_N(POSTS) <= ACME_ENDPOINTS, "endpoints");
 
@@ -31,6 +37,11 @@ static struct err parts_new(struct acme *acme, const struct acme_options *option
     TRY(base_urls_init(&acme->base_urls, options->cfg, options->https_port));
     TRY(nonce_box_new(&acme->nonces));
     TRY(account_cache_new(ACME_ACCOUNT_CACHE, &acme->accounts));
+    TRY(limits_new(&acme->limits));
+    TRY(instances_new(&acme->instances));
+    if (options->is_chaos) {
+        TRY(chaos_new(&acme->chaos));
+    }
     TRY(validator_new(acme, &acme->validator));
     TRY(access_on_remove(options->access, acme_client_removed, acme));
     delegate_on_value(options->delegate, validator_on_value, acme->validator);
@@ -49,6 +60,10 @@ struct err acme_new(const struct acme_options *options, struct acme **out)
     acme->zones = options->zones;
     acme->delegate = options->delegate;
     acme->resolve = options->resolve;
+    acme->own = options->own;
+    acme->own_n = options->own_n;
+    atomic_store(&acme->settings, &options->cfg->acme);
+    (void)pthread_mutex_init(&acme->reports_lock, NULL);
     claim_table_init(&acme->claims);
     (void)pthread_mutex_init(&acme->readers.lock, NULL);
     struct err e = parts_new(acme, options);
@@ -63,24 +78,55 @@ struct err acme_new(const struct acme_options *options, struct acme **out)
     return err_ok();
 }
 
-static struct err resume(void *ctx, const struct waiting_row *row)
+const struct config_acme *acme_settings(const struct acme *acme)
 {
-    struct acme *acme = ctx;
-    struct val_target target = {.ident = row->ident};
+    return atomic_load_explicit(&acme->settings, memory_order_acquire);
+}
 
-    delegate_expect(acme->delegate, &row->ident, row->digest, row->expires_unix);
-    if (!row->is_processing) {
-        return err_ok();
-    }
-    memcpy(target.challenge_id, row->challenge_id, sizeof(target.challenge_id));
-    memcpy(target.authz_id, row->authz_id, sizeof(target.authz_id));
-    memcpy(target.digest, row->digest, sizeof(target.digest));
-    struct err e = validator_add(acme->validator, &target, val_dns01_is_local(acme, &row->ident));
+void acme_reload(struct acme *acme, const struct config_acme *settings)
+{
+    atomic_store_explicit(&acme->settings, settings, memory_order_release);
+}
+
+static struct err resume_job(struct acme *acme, const struct authz_row *authz,
+                             enum challenge_type type, const char *base)
+{
+    struct val_job job = {.is_limited = false};
+    const char *why = "";
+
+    TRY(validate_target(authz, type, base, &job.target));
+    struct err e = validator_add(acme->validator, &job, &why);
     if (e.code != ERR_LIMIT) {
-        return e;
+        TRY(e);
+        validator_wake(acme->validator, &job.target);
+        return err_ok();
     }
     /* Not a reason to stay down: its client's next POST takes it up again. */
     log_err(LOG_WARN, "acme.resume", e);
+    return err_ok();
+}
+
+static struct err resume(void *ctx, const struct waiting_row *row)
+{
+    struct acme *acme = ctx;
+    struct authz_row authz = {.ident = row->ident, .expires_unix = row->expires_unix};
+    struct val_target dns01;
+    char base[BASE_URL_MAX + 1];
+
+    (void)snprintf(base, sizeof(base), "https://%s", acme->base_urls.authority);
+    memcpy(authz.id, row->authz_id, sizeof(authz.id));
+    memcpy(authz.account_id, row->account_id, sizeof(authz.account_id));
+    memcpy(authz.seed, row->seed, sizeof(authz.seed));
+    memcpy(authz.thumbprint, row->thumbprint, sizeof(authz.thumbprint));
+    TRY(validate_target(&authz, CHALLENGE_DNS01, base, &dns01));
+    if (!row->ident.is_ip) {
+        delegate_expect(acme->delegate, &row->ident, dns01.digest, row->expires_unix);
+    }
+    for (int t = 0; t < CHALLENGE_TYPES_N; t++) {
+        if (row->is_processing[t]) {
+            TRY(resume_job(acme, &authz, (enum challenge_type)t, base));
+        }
+    }
     return err_ok();
 }
 
@@ -89,10 +135,21 @@ static struct err resume_fn(struct db *db, void *arg)
     return acme_db_waiting(db, resume, arg);
 }
 
+static struct err net_new(struct acme *acme)
+{
+    TRY(loop_new(&acme->loop));
+    TRY(lookups_new(acme->loop, acme->resolve, acme->zones, &acme->lookups));
+    const struct val_net_options options = {acme, acme->loop, acme->lookups, acme->own,
+                                            acme->own_n};
+    return val_net_new(&options, &acme->net);
+}
+
 struct err acme_start(struct acme *acme)
 {
     TRY(acme_forget_gone(acme));
+    TRY(net_new(acme));
     TRY(store_read(acme->store, "acme.resume", resume_fn, acme));
+    TRY(loop_start(acme->loop));
     return validator_start(acme->validator, ACME_VALIDATORS);
 }
 
@@ -102,14 +159,26 @@ void acme_free(struct acme *acme)
         return;
     }
     delegate_on_value(acme->delegate, NULL, NULL);
+    if (acme->loop != NULL) {
+        loop_stop(acme->loop);
+    }
+    validator_stop(acme->validator);
+    val_net_free(acme->net);
+    caa_reports_free(acme);
+    lookups_free(acme->lookups);
+    loop_free(acme->loop);
     validator_free(acme->validator);
     while (acme->readers.free_n > 0) {
         zone_reader_free(acme->readers.free[--acme->readers.free_n]);
     }
     (void)pthread_mutex_destroy(&acme->readers.lock);
+    (void)pthread_mutex_destroy(&acme->reports_lock);
     claim_table_clear(&acme->claims);
     account_cache_free(acme->accounts);
     nonce_box_free(acme->nonces);
+    limits_free(acme->limits);
+    instances_free(acme->instances);
+    chaos_free(acme->chaos);
     mem_free(acme);
 }
 
@@ -158,7 +227,14 @@ struct err acme_routes(struct acme *acme, struct http_route *routes, size_t cap,
     const struct http_route nonce = {HTTP_GET | HTTP_HEAD, HTTP_ON_TLS, "/acme/new-nonce", 0,
                                      acme_new_nonce,       acme};
 
+    const struct http_route pinned = {HTTP_GET, HTTP_ON_TLS,           "/acme/p/*",
+                                      0,        acme_pinned_directory, acme};
+    const struct http_route renewal = {HTTP_GET, HTTP_ON_TLS,       "/acme/renewal-info/*",
+                                       0,        acme_renewal_info, acme};
+
     TRY(route_add(routes, cap, n, &directory));
+    TRY(route_add(routes, cap, n, &pinned));
+    TRY(route_add(routes, cap, n, &renewal));
     TRY(route_add(routes, cap, n, &nonce));
     for (size_t i = 0; i < ARRAY_N(POSTS); i++) {
         const struct http_route post = {HTTP_POST,    HTTP_ON_TLS, POSTS[i].path,

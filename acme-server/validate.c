@@ -1,11 +1,12 @@
 #include "acme-server/validate.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "acme-server/acme_impl.h"
-#include "acme-server/acme_store.h"
+#include "acme-server/validate_job.h"
 #include "core/util/clock.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
@@ -13,23 +14,37 @@
 #define BUCKETS 1024u
 #define NS_PER_S 1000000000
 
-/* Names of ours are ready apart from the others: a look into the snapshot must not stand behind a
- * silent resolver. */
-enum job_list { LIST_NONE, LIST_READY, LIST_READY_REMOTE, LIST_DEADLINE, LIST_POLL, LISTS_N };
+enum job_list { LIST_NONE, LIST_READY, LIST_SLEEPING, LISTS_N };
+
+/* What a job needs next. */
+enum job_step {
+    STEP_LOOK,  /* into our own zones; a pool thread */
+    STEP_NET,   /* one attempt; the loop */
+    STEP_CAA,   /* the value is there, CAA must be asked for; the loop */
+    STEP_DECIDE /* its result is final; a pool thread */
+};
 
 struct job {
+    struct validator *v;
     struct val_target target;
+    enum job_step step;
     bool is_local;
-    bool is_running;
-    bool is_woken; /* its value arrived while it ran */
+    bool is_counted; /* its failure counts for the rate limit */
+    bool is_limited; /* it has a place in the gauges */
+    bool is_away;    /* a thread or the loop works on it: nobody else touches it */
+    bool is_woken;   /* its value arrived while it was away */
     int64_t deadline_ms;
+    int64_t delay_ms; /* of the test mode */
     int64_t next_ms;
+    struct val_result result;
+    struct buf trail;
+    struct val_attempt attempt;
     enum job_list list;
-    struct job *chain; /* of its bucket */
+    struct job *chain;        /* of its authorization's bucket */
+    struct job *digest_chain; /* of its digest's bucket */
     struct job *prev, *next;
 };
 
-/* Each list is in the order of next_ms, because everything in it waits equally long. */
 struct list {
     struct job *first, *last;
 };
@@ -41,100 +56,39 @@ struct validator {
     bool is_stopping;
     pthread_t threads[ACME_VALIDATORS];
     unsigned threads_n;
-    struct list lists[LISTS_N];
+    struct list lists[LISTS_N]; /* LIST_SLEEPING in the order of next_ms */
     struct job *buckets[BUCKETS];
+    struct job *digests[BUCKETS];
     size_t jobs_n;
+    struct gauge *accounts, *targets; /* of jobs that ask the network */
 };
-
-/* --- deciding --------------------------------------------------------------------------------- */
-
-struct decide {
-    struct acme *acme;
-    struct authz_decision decision;
-};
-
-/* The publisher was asked for in memory; an earlier transaction may have removed it since, and
- * withdrawn what it had proved. */
-static struct err decide_fn(struct db *db, void *arg)
-{
-    const struct decide *d = arg;
-    bool is_there = true;
-
-    if (d->decision.by.client[0] != '\0') {
-        TRY(access_exists_tx(d->acme->access, db, d->decision.by.client, &is_there));
-    }
-    if (!is_there) {
-        FAIL(ERR_BUSY, "client %s was removed while its value was checked", d->decision.by.client);
-    }
-    return acme_db_authz_decide(db, d->acme->delegate, &d->decision);
-}
-
-static void log_decision(const struct val_target *target, const struct val_result *result)
-{
-    char name[IDENT_TEXT_MAX + 1];
-    const struct zone_publisher *by = &result->by;
-
-    ident_text(&target->ident, name);
-    if (result->is_valid) {
-        log_ev(LOG_INFO, "acme.challenge.valid", {"authz", target->authz_id}, {"name", name},
-               {"client", by->client[0] == '\0' ? NULL : by->client},
-               {"registration", by->registration[0] == '\0' ? NULL : by->registration},
-               {"open", by->is_open ? "true" : NULL});
-    } else {
-        log_ev(LOG_INFO, "acme.challenge.invalid", {"authz", target->authz_id}, {"name", name},
-               {"type", problem_urn(result->type)}, {"msg", result->detail});
-    }
-}
-
-struct err validate_decide(struct acme *acme, const struct val_target *target,
-                           const struct val_result *result)
-{
-    struct decide d = {.acme = acme};
-    AUTO(mem_freep) char *error = NULL;
-
-    d.decision.ident = target->ident;
-    memcpy(d.decision.challenge_id, target->challenge_id, sizeof(target->challenge_id));
-    memcpy(d.decision.authz_id, target->authz_id, sizeof(target->authz_id));
-    memcpy(d.decision.digest, target->digest, sizeof(target->digest));
-    d.decision.is_valid = result->is_valid;
-    d.decision.is_published = result->is_published;
-    d.decision.by = result->by;
-    d.decision.reuse_s = acme->cfg->acme.authorization_reuse_s;
-    d.decision.error_json = "";
-    if (!result->is_valid) {
-        struct problem prob = {0};
-        err_ignore(problem_set(&prob, result->type, 0, "%s", result->detail));
-        TRY(acme_problem_text(&prob, &error));
-        d.decision.error_json = error;
-    }
-    TRY(store_write(acme->store, "acme.challenge.decide", decide_fn, &d));
-    log_decision(target, result);
-    return err_ok();
-}
 
 /* --- lists; the lock is held ------------------------------------------------------------------ */
 
-static void list_push(struct validator *v, enum job_list which, struct job *job)
+static void list_put_after(struct validator *v, enum job_list which, struct job *after,
+                           struct job *job)
 {
     struct list *list = &v->lists[which];
 
     job->list = which;
-    job->prev = list->last;
-    job->next = NULL;
-    if (list->last == NULL) {
+    job->prev = after;
+    job->next = after == NULL ? list->first : after->next;
+    if (job->prev == NULL) {
         list->first = job;
     } else {
-        list->last->next = job;
+        job->prev->next = job;
     }
-    list->last = job;
+    if (job->next == NULL) {
+        list->last = job;
+    } else {
+        job->next->prev = job;
+    }
 }
 
 static void push_ready(struct validator *v, struct job *job)
 {
-    list_push(v, job->is_local ? LIST_READY : LIST_READY_REMOTE, job);
-    /* All of them: a thread that leaves the others' names alone may be the one that a signal
-     * reaches. */
-    (void)pthread_cond_broadcast(&v->work);
+    list_put_after(v, LIST_READY, v->lists[LIST_READY].last, job);
+    (void)pthread_cond_signal(&v->work);
 }
 
 static void list_remove(struct validator *v, struct job *job)
@@ -157,155 +111,289 @@ static void list_remove(struct validator *v, struct job *job)
     job->list = LIST_NONE;
 }
 
-static struct job **bucket_of(struct validator *v, const char *digest)
+/* Most sleep equally long, so that the place is near the end. */
+static void push_sleeping(struct validator *v, struct job *job, int64_t until_ms)
+{
+    struct job *after = v->lists[LIST_SLEEPING].last;
+
+    job->next_ms = until_ms;
+    while (after != NULL && after->next_ms > until_ms) {
+        after = after->prev;
+    }
+    list_put_after(v, LIST_SLEEPING, after, job);
+    if (after == NULL) {
+        (void)pthread_cond_broadcast(&v->work); /* a new first deadline */
+    }
+}
+
+static struct job **bucket_of(struct job **buckets, const char *key)
 {
     uint32_t hash = 2166136261u;
 
-    for (size_t i = 0; i < TXT_VALUE_LEN && digest[i] != '\0'; i++) {
-        hash = (hash ^ (uint8_t)digest[i]) * 16777619u;
+    for (size_t i = 0; key[i] != '\0'; i++) {
+        hash = (hash ^ (uint8_t)key[i]) * 16777619u;
     }
-    return &v->buckets[hash % BUCKETS];
+    return &buckets[hash % BUCKETS];
 }
 
-static struct job *job_find(struct validator *v, const char *digest)
+static struct job *job_find(struct validator *v, const struct val_target *target)
 {
-    struct job *job = *bucket_of(v, digest);
+    struct job *job = *bucket_of(v->buckets, target->authz_id);
 
-    while (job != NULL && strcmp(job->target.digest, digest) != 0) {
+    while (job != NULL && (job->target.type != target->type ||
+                           strcmp(job->target.authz_id, target->authz_id) != 0)) {
         job = job->chain;
     }
     return job;
 }
 
+static void job_free(struct job *job)
+{
+    buf_clear(&job->trail);
+    mem_free(job);
+}
+
 static void job_drop(struct validator *v, struct job *job)
 {
-    struct job **link = bucket_of(v, job->target.digest);
+    struct job **link = bucket_of(v->buckets, job->target.authz_id);
+    struct job **digest = bucket_of(v->digests, job->target.digest);
 
     list_remove(v, job);
     while (*link != job) {
         link = &(*link)->chain;
     }
     *link = job->chain;
+    while (*digest != job) {
+        digest = &(*digest)->digest_chain;
+    }
+    *digest = job->digest_chain;
     v->jobs_n--;
-    mem_free(job);
+    if (job->is_limited) {
+        gauge_leave(v->accounts, job->target.account_id);
+        gauge_leave(v->targets, job->target.ident.base);
+    }
+    job_free(job);
 }
 
-static void job_sleep(struct validator *v, struct job *job, bool is_retry)
-{
-    int64_t now = clock_mono_ms();
-
-    if (job->is_local && !is_retry) {
-        job->next_ms = job->deadline_ms;
-        list_push(v, LIST_DEADLINE, job);
-        return;
-    }
-    job->next_ms = now + VALIDATE_POLL_MS;
-    if (!is_retry && job->deadline_ms < job->next_ms) {
-        job->next_ms = job->deadline_ms;
-    }
-    list_push(v, LIST_POLL, job);
-}
-
-/* Move what is due to the ready list; returns the milliseconds until the next one, -1 when nothing
- * waits. */
+/* Wake what is due; returns the milliseconds until the next one, -1 when nothing sleeps. */
 static int64_t promote_due(struct validator *v)
 {
-    static const enum job_list SLEEPING[] = {LIST_DEADLINE, LIST_POLL};
+    struct list *list = &v->lists[LIST_SLEEPING];
     int64_t now = clock_mono_ms();
-    int64_t wait = -1;
 
-    for (size_t i = 0; i < ARRAY_N(SLEEPING); i++) {
-        struct list *list = &v->lists[SLEEPING[i]];
-        while (list->first != NULL && list->first->next_ms <= now) {
-            struct job *job = list->first;
-            list_remove(v, job);
-            push_ready(v, job);
-        }
-        if (list->first != NULL && (wait < 0 || list->first->next_ms - now < wait)) {
-            wait = list->first->next_ms - now;
-        }
+    while (list->first != NULL && list->first->next_ms <= now) {
+        struct job *job = list->first;
+        list_remove(v, job);
+        push_ready(v, job);
     }
-    return wait;
+    return list->first == NULL ? -1 : list->first->next_ms - now;
 }
 
-/* --- running ---------------------------------------------------------------------------------- */
+/* --- on the loop ------------------------------------------------------------------------------ */
 
-enum outcome { OUTCOME_DONE, OUTCOME_WAIT, OUTCOME_RETRY };
-
-static struct err job_check(struct acme *acme, const struct job *job, struct val_result *result)
+/* Give the job back. until_ms 0: it is ready. */
+static void job_back(struct job *job, enum job_step step, int64_t until_ms)
 {
-    if (job->is_local) {
-        return val_dns01_local(acme, &job->target, result);
+    struct validator *v = job->v;
+
+    (void)pthread_mutex_lock(&v->lock);
+    job->is_away = false;
+    job->step = step;
+    if (until_ms == 0) {
+        push_ready(v, job);
+    } else {
+        push_sleeping(v, job, until_ms);
     }
-    int64_t until = clock_mono_ms() + VALIDATE_ATTEMPT_MS;
-    if (job->deadline_ms > clock_mono_ms() && job->deadline_ms < until) {
-        until = job->deadline_ms;
-    }
-    return val_dns01_remote(acme, &job->target, until, result);
+    (void)pthread_mutex_unlock(&v->lock);
 }
 
-/* Without the lock: only this thread uses a running job's target and times. */
-static enum outcome job_run(struct acme *acme, const struct job *job)
+static bool is_dns(const struct job *job)
 {
-    struct val_result result = {0};
-    struct err e = job_check(acme, job, &result);
+    return job->target.type != CHALLENGE_HTTP01 && job->target.type != CHALLENGE_TLSALPN01;
+}
+
+static void caa_done(void *arg, enum caa_verdict verdict, const char *detail)
+{
+    struct job *job = arg;
+
+    if (verdict == CAA_FORBIDDEN) {
+        caa_forbids(job->v->acme, &job->target, detail, &job->result);
+    }
+    job_back(job, STEP_DECIDE, 0);
+}
+
+static void caa_begin(struct job *job)
+{
+    const struct caa_question question = caa_question_of(&job->target);
+    struct err e = caa_start(job->v->acme->net, &question, clock_mono_ms() + VALIDATE_CAA_MS,
+                             &job->trail, caa_done, job);
+
+    if (e.code != ERR_OK) {
+        log_err(LOG_ERROR, "acme.caa", e);
+        job_back(job, STEP_CAA, clock_mono_ms() + VALIDATE_POLL_MS);
+    }
+}
+
+static void net_done(void *arg, const struct val_result *result)
+{
+    struct job *job = arg;
+    int64_t now = clock_mono_ms();
+
+    job->result = *result;
+    if (result->is_valid && acme_settings(job->v->acme)->caa != CONFIG_CAA_OFF) {
+        caa_begin(job);
+    } else if (!result->is_valid && is_dns(job) && now < job->deadline_ms) {
+        job_back(job, STEP_NET,
+                 now + VALIDATE_POLL_MS < job->deadline_ms ? now + VALIDATE_POLL_MS
+                                                           : job->deadline_ms);
+    } else {
+        job_back(job, STEP_DECIDE, 0);
+    }
+}
+
+static struct err net_start(struct job *job)
+{
+    struct val_net *net = job->v->acme->net;
+    int64_t now = clock_mono_ms();
+    int64_t until = job->deadline_ms;
+
+    if (is_dns(job) && (now >= until || until > now + VALIDATE_ATTEMPT_MS)) {
+        until = now + VALIDATE_ATTEMPT_MS; /* also the last look, at the deadline */
+    }
+    buf_reset(&job->trail);
+    job->attempt = (struct val_attempt){&job->target, until, &job->trail, net_done, job};
+    switch (job->target.type) {
+    case CHALLENGE_HTTP01:
+        return val_http01_start(net, &job->attempt);
+    case CHALLENGE_TLSALPN01:
+        return val_tlsalpn01_start(net, &job->attempt);
+    case CHALLENGE_DNS01:
+    case CHALLENGE_DNSACCOUNT01:
+    case CHALLENGE_DNSPERSIST01:
+        return val_dns_start(net, &job->attempt);
+    case CHALLENGE_TYPES_N:
+        break;
+    }
+    FAIL(ERR_INTERNAL, "unknown challenge type");
+}
+
+static void loop_main(void *arg)
+{
+    struct job *job = arg;
+
+    if (job->step == STEP_CAA) {
+        caa_begin(job);
+        return;
+    }
+    struct err e = net_start(job);
+    if (e.code != ERR_OK) {
+        log_err(LOG_ERROR, "acme.validate", e);
+        job_back(job, STEP_NET, clock_mono_ms() + VALIDATE_POLL_MS);
+    }
+}
+
+/* --- on the pool ------------------------------------------------------------------------------ */
+
+enum outcome { OUTCOME_DONE, OUTCOME_WAIT, OUTCOME_AGAIN, OUTCOME_RETRY, OUTCOME_AWAY };
+
+/* Without the lock: the job is away. */
+static enum outcome job_look(struct acme *acme, struct job *job)
+{
+    struct err e = val_dns01_local(acme, &job->target, &job->result);
 
     if (e.code != ERR_OK) {
         log_err(LOG_ERROR, "acme.validate", e);
         return OUTCOME_RETRY;
     }
-    if (!result.is_valid && clock_mono_ms() < job->deadline_ms) {
-        return OUTCOME_WAIT;
+    if (!job->result.is_valid) {
+        job->step = STEP_DECIDE;
+        return clock_mono_ms() < job->deadline_ms ? OUTCOME_WAIT : OUTCOME_AGAIN;
     }
-    e = validate_decide(acme, &job->target, &result);
+    job->step = caa_look(acme, &job->target, &job->result) ? STEP_DECIDE : STEP_CAA;
+    return OUTCOME_AGAIN;
+}
+
+static enum outcome job_decide(struct acme *acme, struct job *job)
+{
+    struct err e = validate_decide(acme, &job->target, &job->result, buf_str(&job->trail));
+
+    if (e.code == ERR_OK && !job->result.is_valid && job->is_counted) {
+        validate_count_failure(acme, &job->target);
+    }
     if (e.code == ERR_OK || e.code == ERR_BAD_STATE) {
         return OUTCOME_DONE; /* ERR_BAD_STATE: decided or ended meanwhile */
     }
     log_err(LOG_ERROR, "acme.validate", e);
+    if (e.code == ERR_BUSY) { /* its publisher was removed: look again */
+        job->step = job->is_local ? STEP_LOOK : STEP_NET;
+    }
     return OUTCOME_RETRY;
+}
+
+static enum outcome job_run(struct acme *acme, struct job *job)
+{
+    enum outcome outcome = OUTCOME_AGAIN;
+
+    while (outcome == OUTCOME_AGAIN) {
+        if (job->step == STEP_LOOK) {
+            outcome = job_look(acme, job);
+        } else if (job->step == STEP_DECIDE) {
+            outcome = job_decide(acme, job);
+        } else if (acme->loop == NULL || loop_post(acme->loop, loop_main, job).code != ERR_OK) {
+            outcome = OUTCOME_RETRY;
+        } else {
+            outcome = OUTCOME_AWAY;
+        }
+    }
+    return outcome;
 }
 
 static void job_finish(struct validator *v, struct job *job, enum outcome outcome)
 {
-    job->is_running = false;
+    job->is_away = false;
     switch (outcome) {
     case OUTCOME_DONE:
         job_drop(v, job);
         return;
     case OUTCOME_WAIT:
+        job->step = STEP_LOOK;
         if (job->is_woken) {
             push_ready(v, job);
         } else {
-            job_sleep(v, job, false);
+            push_sleeping(v, job, job->deadline_ms);
         }
         return;
     case OUTCOME_RETRY:
-        job_sleep(v, job, true);
+    case OUTCOME_AGAIN:
+        push_sleeping(v, job, clock_mono_ms() + VALIDATE_POLL_MS);
+        return;
+    case OUTCOME_AWAY:
         return;
     }
 }
 
 /* Takes one ready job, runs it with the lock open. */
-static bool run_one(struct validator *v, bool takes_remote)
+static bool run_one(struct validator *v)
 {
     struct job *job = v->lists[LIST_READY].first;
 
-    if (job == NULL && takes_remote) {
-        job = v->lists[LIST_READY_REMOTE].first;
-    }
     if (job == NULL) {
         return false;
     }
     list_remove(v, job);
-    job->is_running = true;
+    job->is_away = true;
     job->is_woken = false;
     (void)pthread_mutex_unlock(&v->lock);
     const char *scope = log_scope_get();
-    log_scope(job->target.challenge_id);
+    char id[OBJECT_ID_LEN + 1];
+    memcpy(id, job->target.authz_id, sizeof(id));
+    log_scope(id);
     enum outcome outcome = job_run(v->acme, job);
     log_scope(scope);
     (void)pthread_mutex_lock(&v->lock);
-    job_finish(v, job, outcome);
+    if (outcome != OUTCOME_AWAY) { /* else it is the loop's, or was given back already */
+        job_finish(v, job, outcome);
+    }
     return true;
 }
 
@@ -315,7 +403,7 @@ size_t validator_run_due(struct validator *v)
 
     (void)pthread_mutex_lock(&v->lock);
     (void)promote_due(v);
-    while (run_one(v, true)) {
+    while (run_one(v)) {
         n++;
     }
     (void)pthread_mutex_unlock(&v->lock);
@@ -333,27 +421,18 @@ static void wait_for_work(struct validator *v, int64_t wait_ms)
     (void)pthread_cond_timedwait(&v->work, &v->lock, &until);
 }
 
-static void work(struct validator *v, bool takes_remote)
+static void *work(void *arg)
 {
+    struct validator *v = arg;
+
     (void)pthread_mutex_lock(&v->lock);
     while (!v->is_stopping) {
         int64_t wait_ms = promote_due(v);
-        if (!run_one(v, takes_remote)) {
+        if (!run_one(v)) {
             wait_for_work(v, wait_ms);
         }
     }
     (void)pthread_mutex_unlock(&v->lock);
-}
-
-static void *local_main(void *arg)
-{
-    work(arg, false);
-    return NULL;
-}
-
-static void *any_main(void *arg)
-{
-    work(arg, true);
     return NULL;
 }
 
@@ -371,6 +450,14 @@ struct err validator_new(struct acme *acme, struct validator **out)
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&v->work, &attr);
     (void)pthread_condattr_destroy(&attr);
+    struct err e = gauge_new(&v->accounts);
+    if (e.code == ERR_OK) {
+        e = gauge_new(&v->targets);
+    }
+    if (e.code != ERR_OK) {
+        validator_free(v);
+        return e;
+    }
     *out = v;
     return err_ok();
 }
@@ -378,8 +465,7 @@ struct err validator_new(struct acme *acme, struct validator **out)
 struct err validator_start(struct validator *v, unsigned threads)
 {
     while (v->threads_n < threads && v->threads_n < ACME_VALIDATORS) {
-        void *(*main_fn)(void *) = v->threads_n == 0 ? local_main : any_main;
-        if (pthread_create(&v->threads[v->threads_n], NULL, main_fn, v) != 0) {
+        if (pthread_create(&v->threads[v->threads_n], NULL, work, v) != 0) {
             FAIL(ERR_LIMIT, "cannot start a validator thread");
         }
         v->threads_n++;
@@ -387,7 +473,7 @@ struct err validator_start(struct validator *v, unsigned threads)
     return err_ok();
 }
 
-void validator_free(struct validator *v)
+void validator_stop(struct validator *v)
 {
     if (v == NULL) {
         return;
@@ -399,49 +485,128 @@ void validator_free(struct validator *v)
     for (unsigned i = 0; i < v->threads_n; i++) {
         (void)pthread_join(v->threads[i], NULL);
     }
+    v->threads_n = 0;
+}
+
+void validator_free(struct validator *v)
+{
+    if (v == NULL) {
+        return;
+    }
+    validator_stop(v);
     for (size_t i = 0; i < BUCKETS; i++) {
         while (v->buckets[i] != NULL) {
-            job_drop(v, v->buckets[i]);
+            struct job *job = v->buckets[i];
+            v->buckets[i] = job->chain;
+            job_free(job);
         }
     }
+    gauge_free(v->accounts);
+    gauge_free(v->targets);
     (void)pthread_cond_destroy(&v->work);
     (void)pthread_mutex_destroy(&v->lock);
     mem_free(v);
 }
 
-static struct err add_locked(struct validator *v, const struct val_target *target, bool is_local)
+static struct err take_places(struct validator *v, const struct val_target *target,
+                              const char **why)
 {
-    if (job_find(v, target->digest) != NULL) {
-        return err_ok();
+    const struct config_acme *settings = acme_settings(v->acme);
+
+    if (!gauge_enter(v->accounts, target->account_id, settings->limit_pending_validations)) {
+        *why = "pending validations per account (acme.rate_limits.pending_validations)";
+        FAIL(ERR_LIMIT, "account: %s", *why);
     }
-    if (v->jobs_n >= VALIDATE_JOBS_MAX) {
-        FAIL(ERR_LIMIT, "%u challenges wait for validation", VALIDATE_JOBS_MAX);
-    }
-    struct job *job = mem_zalloc(sizeof(*job));
-    TRY_PTR(job);
-    struct job **bucket = bucket_of(v, target->digest);
-    job->target = *target;
-    job->is_local = is_local;
-    job->deadline_ms = clock_mono_ms() + ACME_DNS01_WAIT_S * 1000;
-    job->chain = *bucket;
-    *bucket = job;
-    v->jobs_n++;
-    if (is_local) {
-        job_sleep(v, job, false);
-        /* A new sleeper may be the only one: the pool must learn its deadline. */
-        (void)pthread_cond_broadcast(&v->work);
-    } else {
-        push_ready(v, job);
+    if (!gauge_enter(v->targets, target->ident.base, VALIDATE_PER_TARGET_MAX)) {
+        gauge_leave(v->accounts, target->account_id);
+        *why = "pending validations of one identifier";
+        FAIL(ERR_LIMIT, "target: %s", *why);
     }
     return err_ok();
 }
 
-struct err validator_add(struct validator *v, const struct val_target *target, bool is_local)
+static int64_t patience_ms(const struct val_target *target)
 {
+    switch (target->type) {
+    case CHALLENGE_HTTP01:
+    case CHALLENGE_TLSALPN01:
+        return VALIDATE_CONNECT_MS;
+    case CHALLENGE_DNS01:
+    case CHALLENGE_DNSACCOUNT01:
+    case CHALLENGE_DNSPERSIST01:
+    case CHALLENGE_TYPES_N:
+        break;
+    }
+    return ACME_DNS01_WAIT_S * 1000;
+}
+
+static struct err add_locked(struct validator *v, const struct val_job *given, const char **why)
+{
+    const struct val_target *target = &given->target;
+    int64_t now = clock_mono_ms();
+
+    if (job_find(v, target) != NULL) {
+        return err_ok();
+    }
+    if (v->jobs_n >= VALIDATE_JOBS_MAX) {
+        *why = "validations under way";
+        FAIL(ERR_LIMIT, "%u challenges wait for validation", VALIDATE_JOBS_MAX);
+    }
+    struct job *job = mem_zalloc(sizeof(*job));
+    TRY_PTR(job);
+    job->is_local = target->type == CHALLENGE_DNS01 && val_dns01_is_local(v->acme, &target->ident);
+    job->is_counted = given->is_limited;
+    job->is_limited = given->is_limited && !job->is_local;
+    if (job->is_limited) {
+        struct err e = take_places(v, target, why);
+        if (e.code != ERR_OK) {
+            job_free(job);
+            return e;
+        }
+    }
+    struct job **bucket = bucket_of(v->buckets, target->authz_id);
+    struct job **digest = bucket_of(v->digests, target->digest);
+    int64_t delay = chaos_delay_ms(v->acme->chaos);
+    job->v = v;
+    job->target = *target;
+    job->step = job->is_local ? STEP_LOOK : STEP_NET;
+    job->deadline_ms = now + delay + patience_ms(target);
+    buf_init(&job->trail, VALIDATE_TRAIL_MAX);
+    job->chain = *bucket;
+    *bucket = job;
+    job->digest_chain = *digest;
+    *digest = job;
+    v->jobs_n++;
+    job->delay_ms = delay;
+    push_sleeping(v, job, job->deadline_ms);
+    return err_ok();
+}
+
+struct err validator_add(struct validator *v, const struct val_job *job, const char **why)
+{
+    *why = "";
     (void)pthread_mutex_lock(&v->lock);
-    struct err e = add_locked(v, target, is_local);
+    struct err e = add_locked(v, job, why);
+    if (e.code == ERR_OK) {
+        (void)pthread_cond_signal(&v->work);
+    }
     (void)pthread_mutex_unlock(&v->lock);
     return e;
+}
+
+void validator_wake(struct validator *v, const struct val_target *target)
+{
+    (void)pthread_mutex_lock(&v->lock);
+    struct job *job = job_find(v, target);
+    if (job != NULL && !job->is_away && job->list == LIST_SLEEPING) {
+        list_remove(v, job);
+        if (job->delay_ms > 0) {
+            push_sleeping(v, job, clock_mono_ms() + job->delay_ms);
+        } else {
+            push_ready(v, job);
+        }
+    }
+    (void)pthread_mutex_unlock(&v->lock);
 }
 
 void validator_on_value(void *ctx, const char digest[TXT_VALUE_LEN + 1])
@@ -449,10 +614,13 @@ void validator_on_value(void *ctx, const char digest[TXT_VALUE_LEN + 1])
     struct validator *v = ctx;
 
     (void)pthread_mutex_lock(&v->lock);
-    struct job *job = job_find(v, digest);
-    if (job != NULL && job->is_running) {
+    struct job *job = *bucket_of(v->digests, digest);
+    while (job != NULL && strcmp(job->target.digest, digest) != 0) {
+        job = job->digest_chain;
+    }
+    if (job != NULL && job->is_away) {
         job->is_woken = true;
-    } else if (job != NULL && job->list != LIST_READY && job->list != LIST_READY_REMOTE) {
+    } else if (job != NULL && job->list == LIST_SLEEPING) {
         list_remove(v, job);
         push_ready(v, job);
     }

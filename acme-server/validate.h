@@ -1,10 +1,10 @@
-/* Validation: the checks themselves, and the pool that repeats them until a value arrives or the
- * time is over.
+/* Validation: the pool that looks for dns-01 values in our own zones, hands everything else to the
+ * network loop (validate_net.h), asks CAA, and stores the decision.
  *
- * A job is a challenge in "processing". Its row in the store is the truth; the pool's memory is
+ * A job is a challenge in "processing". Its row in the store is the truth; the memory here is
  * rebuilt at start. A job sleeps until delegate says that its value arrived, until its next poll
- * (names that others serve), or until its deadline, and is then run by one thread. No lock and no
- * transaction is held while a peer is asked. Thread: any. RFC 8555 §7.5.1, §8.4. */
+ * (dns-* at names that others serve), or until its deadline. What blocks (the store) runs on the
+ * pool's threads, what waits for peers runs on the loop's. Thread: any. RFC 8555 §7.5.1, §8. */
 #ifndef ACME_SERVER_VALIDATE_H
 #define ACME_SERVER_VALIDATE_H
 
@@ -14,6 +14,7 @@
 
 #include "acme-server/base_url.h"
 #include "acme-server/challenge.h"
+#include "acme-server/limits.h"
 #include "acme-server/problem.h"
 #include "core/util/err.h"
 #include "core/util/name.h"
@@ -21,8 +22,12 @@
 #include "dns/zone.h"
 
 #define VALIDATE_JOBS_MAX 65536u
-#define VALIDATE_POLL_MS 1000    /* names that others serve */
-#define VALIDATE_ATTEMPT_MS 5000 /* at most, for one look at them */
+#define VALIDATE_POLL_MS 1000     /* dns-* that one look into our own zones cannot decide */
+#define VALIDATE_ATTEMPT_MS 5000  /* at most, for one such look */
+#define VALIDATE_CONNECT_MS 12000 /* http-01 and tls-alpn-01, redirects included */
+#define VALIDATE_CAA_MS 4000
+#define VALIDATE_TRAIL_MAX 8192u
+#define VALIDATE_PER_TARGET_MAX 16 /* jobs on the network at a time for one identifier */
 #define VALIDATE_DETAIL_MAX 600u
 
 struct acme;
@@ -34,9 +39,10 @@ struct val_target {
     enum challenge_type type;
     struct ident ident;
     char token[ACME_TOKEN_LEN + 1];
-    char thumbprint[SHA256_B64_LEN + 1]; /* of the account key; token "." thumbprint is the key
+    char thumbprint[SHA256_B64_LEN + 1];  /* of the account key; token "." thumbprint is the key
                                           * authorization (RFC 8555 §8.1) */
-    char digest[TXT_VALUE_LEN + 1];      /* base64url of its SHA-256 */
+    char digest[TXT_VALUE_LEN + 1];       /* base64url of its SHA-256 */
+    char dns01_digest[TXT_VALUE_LEN + 1]; /* the same of the dns-01 token, which delegate expects */
     /* as the client knows it: dns-account-01's label, dns-persist-01's accounturi */
     char account_url[VALIDATE_ACCOUNT_URL_MAX + 1];
 };
@@ -44,6 +50,7 @@ struct val_result {
     bool is_valid;
     bool is_published; /* by somebody of ours: */
     struct zone_publisher by;
+    int64_t until_unix; /* 0, or what the proof may not outlive: dns-persist-01's persistUntil */
     enum problem_type type; /* when it is not valid: what to say if it stays so */
     char detail[VALIDATE_DETAIL_MAX];
 };
@@ -52,25 +59,40 @@ struct val_result {
 bool val_dns01_is_local(const struct acme *acme, const struct ident *ident);
 MUST_USE struct err val_dns01_local(struct acme *acme, const struct val_target *target,
                                     struct val_result *out);
-/* Asks resolvers; blocks up to deadline_ms. */
-MUST_USE struct err val_dns01_remote(struct acme *acme, const struct val_target *target,
-                                     int64_t deadline_ms, struct val_result *out);
 
-/* Store the decision. ERR_BAD_STATE: decided or ended already; ERR_BUSY: the publisher was removed
- * meanwhile, look again. Any thread but the store's writer. */
-MUST_USE struct err validate_decide(struct acme *acme, const struct val_target *target,
-                                    const struct val_result *result);
+/* How one challenge is to be watched. */
+struct val_job {
+    struct val_target target;
+    bool is_limited; /* the per-account and per-target numbers count, and so do its failures */
+};
+/* Look once, without waiting for anybody: *is_valid when the value is there, everybody who may say
+ * no was asked, and the decision is stored. ERR_BAD_STATE: decided or ended meanwhile. Any thread
+ * but the store's writer. */
+MUST_USE struct err validate_now(struct acme *acme, const struct val_target *target,
+                                 bool *is_valid);
+/* Fill target from the row, for the challenge `type` of it. base: "https://authority". */
+struct authz_row;
+MUST_USE struct err validate_target(const struct authz_row *authz, enum challenge_type type,
+                                    const char *base, struct val_target *out);
+
+/* The key of LIMIT_FAILED_VALIDATIONS. */
+void validate_failure_key(const char *account_id, const struct ident *ident,
+                          char key[LIMITS_KEY_MAX]);
 
 struct validator;
+/* Without acme->net nothing but local dns-01 can be decided (unit tests). */
 MUST_USE struct err validator_new(struct acme *acme, struct validator **out);
 MUST_USE struct err validator_start(struct validator *v, unsigned threads);
-/* Stops and joins. NULL is fine. */
+/* End the threads; the loop has stopped before. NULL is fine. */
+void validator_stop(struct validator *v);
+/* Stops first. The network's attempts are gone by then: their trails are the jobs'. */
 void validator_free(struct validator *v);
-/* Watch the target for ACME_DNS01_WAIT_S from now; is_local ones sleep until their value arrives,
- * others are looked at at once. Adding one that is there is ERR_OK. ERR_LIMIT when
- * VALIDATE_JOBS_MAX are waiting. */
-MUST_USE struct err validator_add(struct validator *v, const struct val_target *target,
-                                  bool is_local);
+/* Watch the target from now on (validator_wake() begins to ask the network). Adding one that is there is ERR_OK. ERR_LIMIT when
+ * VALIDATE_JOBS_MAX are waiting, or the account's or target's number is reached (*why then says
+ * which, static). */
+MUST_USE struct err validator_add(struct validator *v, const struct val_job *job, const char **why);
+/* Begin to work on one that was added: until then only its deadline or its value wakes it. */
+void validator_wake(struct validator *v, const struct val_target *target);
 /* For delegate_on_value(): ctx is the validator. On the writer thread. */
 void validator_on_value(void *ctx, const char digest[TXT_VALUE_LEN + 1]);
 /* For tests, which start no pool: run everything that is due now in this thread. Returns how many

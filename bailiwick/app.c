@@ -15,7 +15,7 @@
 #include "core/http/http.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
-#include "dns/resolve.h"
+#include "dns/lookup.h"
 #include "dns/server.h"
 #include "web/admin_api.h"
 #include "web/delegate_api.h"
@@ -37,7 +37,11 @@ struct app {
     struct zone_db *zones;
     struct delegate *delegate;
     struct dns_server *dns;
-    struct ip_endpoint *own_dns; /* what resolve skips */
+    struct ip_endpoint *own_dns; /* what look-ups skip */
+    struct ip_endpoint *own;     /* every listener: what validation does not connect to */
+    size_t own_n;
+    bool is_chaos;
+    struct reload *reloads; /* configurations read again; they live as long as acme */
     struct resolve_config resolve;
     struct acme *acme;
     struct delegate_api *delegate_api;
@@ -71,7 +75,8 @@ static struct err open_store(const struct config *cfg, struct store **out)
 static struct err start_state(struct app *app)
 {
     TRY(privileges_enter(app->cfg->state_dir));
-    return state_dir_open(app->cfg->state_dir, &app->lock_fd);
+    TRY(state_dir_open(app->cfg->state_dir, &app->lock_fd));
+    return state_dir_chaos(app->cfg->state_dir, app->is_chaos);
 }
 
 static void stop_state(struct app *app)
@@ -160,6 +165,11 @@ static void stop_dns(struct app *app)
 
 static struct err start_acme(struct app *app)
 {
+    const struct config *cfg = app->cfg;
+
+    app->own_n = cfg->listen_https_n + cfg->listen_http_n + cfg->listen_dns_n;
+    app->own = mem_array(app->own_n == 0 ? 1 : app->own_n, sizeof(*app->own));
+    TRY_PTR(app->own);
     const struct acme_options options = {
         .cfg = app->cfg,
         .store = app->store,
@@ -169,13 +179,28 @@ static struct err start_acme(struct app *app)
         .delegate = app->delegate,
         .https_port = app->cfg->listen_https_n > 0 ? app->cfg->listen_https[0].port : 443,
         .resolve = &app->resolve,
+        .own = app->own,
+        .own_n = app->own_n,
+        .is_chaos = app->is_chaos,
     };
     return acme_new(&options, &app->acme);
 }
 
+struct reload {
+    struct config *cfg;
+    struct reload *next;
+};
+
 static void stop_acme(struct app *app)
 {
     acme_free(app->acme);
+    mem_free(app->own);
+    while (app->reloads != NULL) {
+        struct reload *reload = app->reloads;
+        app->reloads = reload->next;
+        config_free(reload->cfg);
+        mem_free(reload);
+    }
 }
 
 /* Ready means: what an order needs is there, asked for real. */
@@ -247,6 +272,19 @@ static size_t collect_binds(const struct config *cfg, const char *control, struc
     return n;
 }
 
+/* With the ports that the system picked. */
+static void collect_own(struct app *app)
+{
+    size_t web_n = app->cfg->listen_https_n + app->cfg->listen_http_n;
+
+    for (size_t i = 0; i < web_n; i++) {
+        app->own[i] = http_server_endpoint(app->http, i);
+    }
+    for (size_t i = 0; i < app->cfg->listen_dns_n; i++) {
+        app->own[web_n + i] = app->own_dns[i];
+    }
+}
+
 static struct err bind_http(struct app *app)
 {
     struct http_route routes[APP_ROUTES_MAX];
@@ -275,7 +313,9 @@ static struct err bind_http(struct app *app)
         .on_error_ctx = app,
     };
     TRY(privileges_raise());
-    return http_server_bind(&options, &app->http);
+    TRY(http_server_bind(&options, &app->http));
+    collect_own(app);
+    return err_ok();
 }
 
 static void stop_http(struct app *app)
@@ -384,6 +424,10 @@ static void announce(const struct app *app)
     log_ev(LOG_INFO, "app.ready", {"version", BW_VERSION}, {"public_url", cfg->public_url},
            {"zone", cfg->zones[0].name}, {"delegate_zone", cfg->delegate_zone},
            {"root_sha256", ca_root_fingerprint(app->ca)});
+    if (app->is_chaos) {
+        log_ev(LOG_WARN, "app.chaos",
+               {"msg", "--chaos -- test mode for authors of clients: requests fail on purpose"});
+    }
     if (cfg->is_open) {
         log_ev(LOG_WARN, "app.open",
                {"msg", "open: true -- anybody in open_networks may prove any name in the zones; "
@@ -391,9 +435,60 @@ static void announce(const struct app *app)
     }
 }
 
-struct err app_run(const struct config *cfg)
+/* --- SIGHUP ----------------------------------------------------------------------------------- */
+
+static void log_problems(const struct buf *problems)
 {
-    struct app app = {.cfg = cfg, .lock_fd = -1};
+    const char *line = buf_str(problems);
+
+    while (*line != '\0') {
+        size_t n = strcspn(line, "\n");
+        char text[512];
+        (void)snprintf(text, sizeof(text), "%.*s", (int)(n < 500 ? n : 500), line);
+        log_ev(LOG_ERROR, "config.problem", {"msg", text});
+        line += n + (line[n] == '\n' ? 1 : 0);
+    }
+}
+
+static struct err reload_config(struct app *app)
+{
+    AUTO(buf_clear) struct buf problems = BUF_INIT(64u * 1024u);
+    AUTO(buf_clear) struct buf keys = BUF_INIT(4096);
+    AUTO(config_freep) struct config *cfg = NULL;
+    struct err e = config_load(app->cfg->path, environ, &problems, &cfg);
+
+    if (e.code != ERR_OK) {
+        log_problems(&problems);
+        return e;
+    }
+    struct reload *reload = mem_zalloc(sizeof(*reload));
+    TRY_PTR(reload);
+    if (config_differs_elsewhere(app->cfg, cfg, &keys)) {
+        log_ev(LOG_WARN, "config.restart_needed", {"keys", buf_str(&keys)});
+    }
+    log_setup(cfg->log_level, cfg->log_format);
+    acme_reload(app->acme, &cfg->acme);
+    reload->cfg = MOVE(cfg);
+    reload->next = app->reloads;
+    app->reloads = reload;
+    log_ev(LOG_INFO, "config.reloaded", {"file", app->cfg->path});
+    return err_ok();
+}
+
+/* A configuration that is wrong changes nothing. */
+static void on_hangup(struct app *app)
+{
+    struct err e = reload_config(app);
+
+    if (e.code != ERR_OK) {
+        log_err(LOG_ERROR, "config.reload", e);
+    }
+    maintenance_poke(app->maintenance);
+}
+
+struct err app_run(const struct config *cfg, bool is_chaos)
+{
+    struct app app = {.cfg = cfg, .lock_fd = -1, .is_chaos = is_chaos};
     size_t started = 0;
     sigset_t signals;
     int got = 0;
@@ -414,16 +509,16 @@ struct err app_run(const struct config *cfg)
     }
     announce(&app);
     while (sigwait(&signals, &got) == 0 && got == SIGHUP) {
-        maintenance_poke(app.maintenance);
+        on_hangup(&app);
     }
     log_ev(LOG_INFO, "app.stopping", {"signal", log_int(got)});
     stop_all(&app, started);
     return err_ok();
 }
 
-struct err app_init(const struct config *cfg)
+struct err app_init(const struct config *cfg, bool is_chaos)
 {
-    struct app app = {.cfg = cfg, .lock_fd = -1};
+    struct app app = {.cfg = cfg, .lock_fd = -1, .is_chaos = is_chaos};
     static const size_t until = 3; /* state directory, store, certificate authority */
     size_t started = 0;
     struct err e = err_ok();

@@ -4,6 +4,8 @@
 #ifndef BAILIWICK_APP_H
 #define BAILIWICK_APP_H
 
+#include <stdbool.h>
+
 #include "core/access/access.h"
 #include "core/store/store.h"
 #include "core/util/config.h"
@@ -12,12 +14,13 @@
 #include "dns/zone.h"
 
 /* Run until SIGTERM or SIGINT. ERR_BUSY: another process holds the state directory or an address;
- * ERR_CONFIG; ERR_IO. SIGHUP reads the tls: files again. */
-MUST_USE struct err app_run(const struct config *cfg);
+ * ERR_CONFIG; ERR_IO. SIGHUP reads the configuration and the tls: files again; what can change while
+ * running does, the rest is named in the log. is_chaos: acme-server/chaos.h. */
+MUST_USE struct err app_run(const struct config *cfg, bool is_chaos);
 
 /* Create state directory, database, CA and our own certificate without serving. Nothing is changed
  * where they exist. */
-MUST_USE struct err app_init(const struct config *cfg);
+MUST_USE struct err app_init(const struct config *cfg, bool is_chaos);
 
 /* The store of a daemon that does not run, under the state directory's lock: for `bailiwick
  * client`. ERR_BUSY when it runs. */

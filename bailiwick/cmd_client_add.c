@@ -19,19 +19,26 @@
 
 static const char HELP[] =
     "Usage: bailiwick client add NAME --name PATTERN [--name PATTERN ...]\n"
-    "                            [--network CIDR ...] [--secret-file FILE] [--quiet]\n\n"
-    "Add a client and print its secret, once, with blocks to paste for lego and Traefik.\n"
-    "Without --secret-file a secret of 44 letters and digits is made.\n\n"
+    "                            [--network CIDR ...] [--preauthorized] [--no-limits]\n"
+    "                            [--secret-file FILE] [--quiet]\n\n"
+    "Add a client and print its secret, once, with blocks to paste for lego and Traefik,\n"
+    "and with what other ACME clients need for external account binding. Without\n"
+    "--secret-file a secret of 44 letters and digits is made.\n\n"
     "Options:\n"
     "  --name PATTERN   what the client may get: 'x' is the name x only; '*.x' is every\n"
     "                   name below x and its wildcards, not x itself; '*' is everything\n"
     "  --network CIDR   where the client may come from (default: anywhere)\n"
+    "  --preauthorized  ACME accounts bound to the client get certificates for its names\n"
+    "                   without a challenge: the secret is the proof. Give --network too\n"
+    "                   where the client's addresses are known\n"
+    "  --no-limits      rate limits do not count for it\n"
     "  --secret-file F  read the secret from file F, '-' is standard input: letters and\n"
     "                   digits, at least 32, the length a multiple of 4\n"
     "  --quiet          print the secret only\n" CLI_CONFIG_HELP "\n"
     "Examples:\n"
     "  bailiwick client add traefik --name svc.test --name '*.svc.test'\n"
     "  bailiwick client add nas --name nas.home.arpa --network 10.0.0.7\n"
+    "  bailiwick client add caddy --name '*.svc.test' --preauthorized\n"
     "  openssl rand -hex 24 | bailiwick client add ci --name '*.ci.test' --secret-file -\n\n"
     "Exit codes: 0 added, 1 failed (the name exists, a pattern is wrong), 2 wrong usage,\n"
     "3 wrong configuration.\n";
@@ -45,6 +52,8 @@ struct job {
     struct name_pattern patterns[ACCESS_NAMES_MAX];
     const char *networks[ACCESS_NETWORKS_MAX];
     size_t networks_n;
+    bool is_preauthorized;
+    bool has_no_limits;
     char secret_out[CLIENT_SECRET_MAX + 1];
     char fingerprint[2 * SHA256_LEN + 1]; /* "" when not known */
 };
@@ -107,6 +116,8 @@ static struct err collect(const struct cli_args *args, struct job *job)
     job->name = args->positionals[0];
     job->names_n = cli_values(args, "name", job->names, ARRAY_N(job->names));
     job->networks_n = cli_values(args, "network", job->networks, ARRAY_N(job->networks));
+    job->is_preauthorized = cli_value(args, "preauthorized") != NULL;
+    job->has_no_limits = cli_value(args, "no-limits") != NULL;
     if (job->names_n > ARRAY_N(job->names) || job->networks_n > ARRAY_N(job->networks)) {
         FAIL(ERR_MALFORMED, "at most %u --name and %u --network", ACCESS_NAMES_MAX,
              ACCESS_NETWORKS_MAX);
@@ -159,9 +170,11 @@ static struct err ask_daemon(struct job *job)
     AUTO(json_decrefp) json_t *reply = NULL;
     AUTO(json_decrefp) json_t *status = NULL;
     AUTO(json_decrefp)
-    json_t *body = json_pack("{s:s, s:o, s:o, s:s*}", "name", job->name, "names",
+    json_t *body = json_pack("{s:s, s:o, s:o, s:b, s:b, s:s*}", "name", job->name, "names",
                              text_array(job->names, job->names_n), "networks",
-                             text_array(job->networks, job->networks_n), "secret", job->secret);
+                             text_array(job->networks, job->networks_n), "preauthorized",
+                             job->is_preauthorized ? 1 : 0, "limits", job->has_no_limits ? 0 : 1,
+                             "secret", job->secret);
 
     TRY_PTR(body);
     TRY(control_request(job->cfg, "POST", "/api/v1/clients", body, &reply));
@@ -213,10 +226,12 @@ static struct err read_fingerprint(struct job *job)
 static struct err add_offline(struct job *job)
 {
     struct app_offline *offline = NULL;
+    const struct access_new_client client = {
+        job->name,       job->secret,           job->names,        job->names_n, job->networks,
+        job->networks_n, job->is_preauthorized, job->has_no_limits};
 
     TRY(app_offline_open(job->cfg, &offline));
-    struct err e = access_client_add(offline->access, job->name, job->secret, job->names,
-                                     job->names_n, job->networks, job->networks_n, job->secret_out);
+    struct err e = access_client_create(offline->access, &client, job->secret_out);
     TRY(offline_close(offline, e));
     if (read_fingerprint(job).code != ERR_OK) {
         job->fingerprint[0] = '\0'; /* a hint only */
@@ -227,17 +242,24 @@ static struct err add_offline(struct job *job)
 static int print_result(const struct job *job, bool is_quiet)
 {
     struct buf out = BUF_INIT(SNIPPETS_MAX);
-    struct snippet_facts facts = {
-        job->cfg,      job->name,    job->secret_out,
-        job->patterns, job->names_n, job->fingerprint[0] == '\0' ? NULL : job->fingerprint};
+    struct snippet_facts facts = {.cfg = job->cfg,
+                                  .client = job->name,
+                                  .secret = job->secret_out,
+                                  .names = job->patterns,
+                                  .names_n = job->names_n,
+                                  .is_preauthorized = job->is_preauthorized};
+
+    facts.root_fingerprint = job->fingerprint[0] == '\0' ? NULL : job->fingerprint;
 
     if (is_quiet) {
         buf_printf(&out, "%s\n", job->secret_out);
     } else {
-        buf_printf(&out,
-                   "# Client '%s' is added. Its secret, shown this once:\n# %s\n"
-                   "# Each block below is a complete shell script for one client.\n\n",
-                   job->name, job->secret_out);
+        buf_printf(
+            &out,
+            "# Client '%s' is added. Its secret, shown this once:\n# %s\n"
+            "# Each block below is a complete shell script for one client; the last one tells\n"
+            "# what others need.\n\n",
+            job->name, job->secret_out);
         snippets_write(&facts, &out);
     }
     bool is_good =
@@ -269,8 +291,9 @@ static int add(const struct cli_args *args, struct job *job)
 
 int cmd_client_add(int argc, char **argv)
 {
-    static const struct cli_option options[] = {
-        {"name", true}, {"network", true}, {"secret-file", true}, {"quiet", false}};
+    static const struct cli_option options[] = {{"name", true},           {"network", true},
+                                                {"preauthorized", false}, {"no-limits", false},
+                                                {"secret-file", true},    {"quiet", false}};
     struct cli_args args;
     AUTO(config_freep) struct config *cfg = NULL;
     AUTO(wipe_job) struct job job;

@@ -11,9 +11,10 @@
 
 static const char HELP[] =
     "Usage: bailiwick client list [--config PATH]\n\n"
-    "Print the clients with the names they may get and the networks they may come\n"
-    "from, and the DNS names that are bound to an acme-dns registration. Secrets are\n"
-    "never shown.\n\n"
+    "Print the clients with the names they may get, the networks they may come from,\n"
+    "whether they are preauthorized (certificates without a challenge) and whether rate\n"
+    "limits count for them, and the DNS names that are bound to an acme-dns\n"
+    "registration. Secrets are never shown.\n\n"
     "Options:\n" CLI_CONFIG_HELP "\n"
     "Example:\n"
     "  bailiwick client list\n\n"
@@ -27,15 +28,21 @@ static void print_list(const char *items)
     }
 }
 
-static void print_client(const char *name, const char *source, const char *names,
-                         const char *networks, const char *created)
+struct shown {
+    const char *name, *source, *names, *networks, *created; /* lists comma separated */
+    bool is_preauthorized, has_limits;
+};
+
+static void print_client(const struct shown *client)
 {
-    (void)fputs(name, stdout);
-    (void)fputs("\n  names     ", stdout);
-    print_list(names);
-    (void)fputs("\n  networks  ", stdout);
-    print_list(networks[0] == '\0' ? "anywhere" : networks);
-    (void)printf("\n  from      %s%s%s\n", source, created[0] == '\0' ? "" : ", ", created);
+    (void)fputs(client->name, stdout);
+    (void)fputs("\n  names          ", stdout);
+    print_list(client->names);
+    (void)fputs("\n  networks       ", stdout);
+    print_list(client->networks[0] == '\0' ? "anywhere" : client->networks);
+    (void)printf("\n  preauthorized  %s\n  limits         %s\n  from           %s%s%s\n",
+                 client->is_preauthorized ? "yes" : "no", client->has_limits ? "yes" : "no",
+                 client->source, client->created[0] == '\0' ? "" : ", ", client->created);
 }
 
 static void print_binding(const char *name, const char *client, const char *registration)
@@ -80,8 +87,14 @@ static void print_reply(const json_t *reply)
         AUTO(buf_clear) struct buf networks = BUF_INIT(1u << 20);
         join(json_object_get(one, "names"), &names);
         join(json_object_get(one, "networks"), &networks);
-        print_client(text_of(one, "name"), text_of(one, "source"), buf_str(&names),
-                     buf_str(&networks), text_of(one, "created"));
+        const struct shown client = {text_of(one, "name"),
+                                     text_of(one, "source"),
+                                     buf_str(&names),
+                                     buf_str(&networks),
+                                     text_of(one, "created"),
+                                     json_is_true(json_object_get(one, "preauthorized")),
+                                     !json_is_false(json_object_get(one, "limits"))};
+        print_client(&client);
     }
     json_array_foreach(json_object_get(reply, "bindings"), i, one)
     {
@@ -101,8 +114,14 @@ static struct err print_offline(struct app_offline *offline)
         if (clients[i].created_unix != 0) {
             clock_rfc3339(clients[i].created_unix, created);
         }
-        print_client(clients[i].name, clients[i].is_from_config ? "configuration" : "store",
-                     clients[i].names, clients[i].networks, created);
+        const struct shown client = {clients[i].name,
+                                     clients[i].is_from_config ? "configuration" : "store",
+                                     clients[i].names,
+                                     clients[i].networks,
+                                     created,
+                                     clients[i].is_preauthorized,
+                                     clients[i].has_limits};
+        print_client(&client);
     }
     access_list_free(clients, n);
     TRY(delegate_bindings(offline->delegate, NULL, &bindings, &n));

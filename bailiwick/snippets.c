@@ -152,10 +152,14 @@ static void put_root(struct buf *out, const struct view *v)
     }
     buf_puts(out, "# compare: openssl x509 -in root.pem -noout -fingerprint -sha256\n# with:    ");
     put_fingerprint(out, v->facts->root_fingerprint);
-    buf_puts(out,
-             "\n# LEGO_CA_CERTIFICATES is for the ACME server, SSL_CERT_FILE for the provider.\n"
-             "export LEGO_CA_CERTIFICATES=\"$PWD/root.pem\"\n"
-             "export SSL_CERT_FILE=\"$PWD/root.pem\"\n");
+    buf_putc(out, '\n');
+}
+
+static void put_root_env(struct buf *out)
+{
+    buf_puts(out, "# LEGO_CA_CERTIFICATES is for the ACME server, SSL_CERT_FILE for the provider.\n"
+                  "export LEGO_CA_CERTIFICATES=\"$PWD/root.pem\"\n"
+                  "export SSL_CERT_FILE=\"$PWD/root.pem\"\n");
 }
 
 static void put_httpreq_env(struct buf *out, const struct view *v)
@@ -201,6 +205,23 @@ static void put_lego(struct buf *out, const struct view *v, const char *provider
                v->is_dns_53 ? "" : " --dns.disable-cp");
 }
 
+static void put_traefik_dns(struct buf *out, const struct view *v, const char *provider)
+{
+    buf_printf(out,
+               "      dnsChallenge:\n"
+               "        provider: %s\n",
+               provider);
+    if (v->dns[0] != '\0' && is_served(v)) {
+        buf_printf(out, "        resolvers: [\"%s\"]\n", v->dns);
+    }
+    if (!v->is_dns_53) {
+        buf_puts(out, "        propagation: # our DNS is not on port 53, where Traefik would look\n"
+                      "          disableANSChecks: true\n");
+    }
+}
+
+/* `provider` NULL: external account binding instead of a DNS challenge. Some challenge must be
+ * named; it is never asked for. */
 static void put_traefik_static(struct buf *out, const struct view *v, const char *provider)
 {
     buf_printf(out,
@@ -217,16 +238,17 @@ static void put_traefik_static(struct buf *out, const struct view *v, const char
                "      email: \"%s\"\n"
                "      storage: acme.json\n"
                "      caServer: \"https://%s/acme/directory\"\n"
-               "      caCertificates: [root.pem]\n"
-               "      dnsChallenge:\n"
-               "        provider: %s\n",
-               v->email, v->host, provider);
-    if (v->dns[0] != '\0' && is_served(v)) {
-        buf_printf(out, "        resolvers: [\"%s\"]\n", v->dns);
-    }
-    if (!v->is_dns_53) {
-        buf_puts(out, "        propagation: # our DNS is not on port 53, where Traefik would look\n"
-                      "          disableANSChecks: true\n");
+               "      caCertificates: [root.pem]\n",
+               v->email, v->host);
+    if (provider != NULL) {
+        put_traefik_dns(out, v, provider);
+    } else {
+        buf_printf(out,
+                   "      eab:\n"
+                   "        kid: \"%s\"\n"
+                   "        hmacEncoded: \"%s\"\n"
+                   "      tlsChallenge: {} # must be there, is not used\n",
+                   v->facts->client, v->facts->secret);
     }
     buf_puts(out, "EOF\n");
 }
@@ -254,6 +276,77 @@ static void put_traefik_dynamic(struct buf *out, const struct view *v)
                   "traefik --configFile=traefik.yml\n");
 }
 
+static void put_caddy(struct buf *out, const struct view *v)
+{
+    buf_printf(out,
+               "cat > Caddyfile <<'EOF'\n"
+               "{\n"
+               "\temail %s\n"
+               "\tacme_ca https://%s/acme/directory\n"
+               "\tacme_ca_root root.pem\n"
+               "\tacme_eab {\n"
+               "\t\tkey_id %s\n"
+               "\t\tmac_key %s\n"
+               "\t}\n"
+               "}\n\n",
+               v->email, v->host, v->facts->client, v->facts->secret);
+    for (size_t i = 0; i < v->domains_n; i++) {
+        buf_printf(out, "%s%s", i == 0 ? "" : ", ", v->domains[i]);
+    }
+    buf_puts(out, " {\n"
+                  "\trespond \"Hello from Caddy\" # replace by your site\n"
+                  "}\n"
+                  "EOF\n"
+                  "caddy run --config Caddyfile\n");
+}
+
+static void put_preauthorized(struct buf *out, const struct view *v)
+{
+    buf_puts(out, "# --- Caddy, preauthorized: no challenge ---\n");
+    put_root(out, v);
+    put_caddy(out, v);
+    buf_puts(out, "\n# --- Traefik, preauthorized: no challenge ---\n"
+                  "# Traefik before 2.10.2 refuses wildcard names without a DNS challenge.\n");
+    put_root(out, v);
+    put_root_env(out);
+    put_traefik_static(out, v, NULL);
+    put_traefik_dynamic(out, v);
+    buf_putc(out, '\n');
+}
+
+/* All comments, so that the block does nothing when it is run with the others. The secret's text is
+ * the base64url of the MAC key, which is the form that RFC 8555 clients ask for. */
+static void put_eab(struct buf *out, const struct view *v)
+{
+    const char *name = v->facts->client;
+    const char *key = v->facts->secret;
+
+    buf_printf(out,
+               "\n# --- ACME external account binding ---\n"
+               "# An ACME account that is made with this key belongs to the client%s.\n"
+               "# key id:   %s\n"
+               "# HMAC key: %s\n"
+               "#   (base64url without padding, as every client below takes it)\n",
+               v->facts->is_preauthorized ? " and needs no challenges" : "", name, key);
+    buf_printf(out, "# certbot:  certbot register --server https://%s/acme/directory \\\n",
+               v->host);
+    buf_printf(out, "#             --eab-kid %s --eab-hmac-key %s\n", name, key);
+    buf_printf(out,
+               "# acme.sh:  acme.sh --register-account --server https://%s/acme/directory \\\n",
+               v->host);
+    buf_printf(out, "#             --eab-kid %s --eab-hmac-key %s\n", name, key);
+    buf_printf(out, "# lego 5:   --eab --eab.kid %s --eab.hmac %s\n", name, key);
+    buf_printf(out, "# lego 4:   --eab --kid %s --hmac %s\n", name, key);
+    buf_printf(out,
+               "# Caddyfile, among the global options:\n"
+               "#   acme_eab {\n#     key_id %s\n#     mac_key %s\n#   }\n",
+               name, key);
+    buf_printf(out,
+               "# Traefik, beside caServer:\n"
+               "#   eab:\n#     kid: \"%s\"\n#     hmacEncoded: \"%s\"\n",
+               name, key);
+}
+
 void snippets_write(const struct snippet_facts *facts, struct buf *out)
 {
     static const struct {
@@ -276,9 +369,13 @@ void snippets_write(const struct snippet_facts *facts, struct buf *out)
     reachable(facts->cfg, facts->cfg->listen_http, facts->cfg->listen_http_n, v.http);
     reachable(facts->cfg, facts->cfg->listen_dns, facts->cfg->listen_dns_n, v.dns);
     choose_domains(&v);
+    if (facts->is_preauthorized) {
+        put_preauthorized(out, &v);
+    }
     for (size_t i = 0; i < ARRAY_N(blocks); i++) {
         buf_printf(out, "%s# --- %s ---\n", i == 0 ? "" : "\n", blocks[i].title);
         put_root(out, &v);
+        put_root_env(out);
         blocks[i].put_env(out, &v);
         if (blocks[i].is_traefik) {
             put_traefik_static(out, &v, blocks[i].provider);
@@ -287,4 +384,5 @@ void snippets_write(const struct snippet_facts *facts, struct buf *out)
             put_lego(out, &v, blocks[i].provider);
         }
     }
+    put_eab(out, &v);
 }

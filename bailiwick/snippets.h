@@ -1,5 +1,5 @@
-/* The ready blocks that `client add` prints: complete shell for lego and Traefik, to be run as
- * printed.
+/* The ready blocks that `client add` prints: complete shell for lego, Traefik and, for preauthorized
+ * clients, Caddy, to be run as printed; and what external account binding needs, as comments.
  *
  * Each block begins with a line "# --- TITLE ---" and ends before the next such line or the end of
  * the text. Pure: no I/O.
@@ -19,6 +19,7 @@ struct snippet_facts {
     const struct name_pattern *names;
     size_t names_n;
     const char *root_fingerprint; /* lower-case hex SHA-256, or NULL when not known yet */
+    bool is_preauthorized;
 };
 
 /* Append all blocks. The buffer holds the secret: the caller wipes it. */

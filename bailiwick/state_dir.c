@@ -55,3 +55,47 @@ struct err state_dir_open(const char *path, int *lock_fd)
     *lock_fd = fd;
     return err_ok();
 }
+
+static struct err is_there(const char *path, const char *name, bool *out)
+{
+    char full[PATH_LEN_MAX];
+    struct stat st;
+
+    int n = snprintf(full, sizeof(full), "%s/%s", path, name);
+    if (n < 0 || (size_t)n >= sizeof(full)) {
+        FAIL(ERR_CONFIG, "state_dir is too long");
+    }
+    *out = lstat(full, &st) == 0;
+    return err_ok();
+}
+
+struct err state_dir_chaos(const char *path, bool is_chaos)
+{
+    char mark[PATH_LEN_MAX];
+    bool is_marked = false;
+    bool is_used = false;
+
+    TRY(is_there(path, "chaos", &is_marked));
+    TRY(is_there(path, "bailiwick.db", &is_used));
+    if (is_marked && !is_chaos) {
+        FAIL(ERR_CONFIG,
+             "%s was made for the test mode: start with --chaos, or choose another state_dir",
+             path);
+    }
+    if (!is_marked && is_chaos && is_used) {
+        FAIL(ERR_CONFIG,
+             "%s was not made with --chaos: the test mode needs a state_dir of its own, so that no "
+             "real CA runs in it",
+             path);
+    }
+    if (is_marked || !is_chaos) {
+        return err_ok();
+    }
+    (void)snprintf(mark, sizeof(mark), "%s/chaos", path);
+    int fd = open(mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        FAIL(ERR_IO, "cannot write %s: %s", mark, err_errno_text(errno));
+    }
+    (void)close(fd);
+    return err_ok();
+}

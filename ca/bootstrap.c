@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <openssl/pem.h>
@@ -212,15 +211,6 @@ static struct err check_certificate(const char *name, X509 *x, X509 *issuer, EVP
     return err_ok();
 }
 
-static struct err not_after_of(const X509 *x, int64_t *out)
-{
-    struct tm tm;
-
-    TRY_OSSL(ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm));
-    *out = (int64_t)timegm(&tm);
-    return err_ok();
-}
-
 static struct err pem_of(const uint8_t *der, size_t len, char **out)
 {
     AUTO(buf_clear) struct buf pem = BUF_INIT(KEYFILE_MAX);
@@ -248,7 +238,7 @@ static struct err derive(struct ca *ca)
         FAIL(ERR_CONFIG, "%s has no usable subject key identifier", INTERMEDIATE_PEM);
     }
     memcpy(ca->intermediate_key_id, ASN1_STRING_get0_data(id), CERT_KEY_ID_LEN);
-    TRY(not_after_of(ca->intermediate, &ca->intermediate_not_after));
+    TRY(cert_time(X509_get0_notAfter(ca->intermediate), &ca->intermediate_not_after));
     ca->root_der = mem_dup(root, (size_t)root_len);
     TRY_PTR(ca->root_der);
     ca->root_der_len = (size_t)root_len;

@@ -15,6 +15,7 @@
 #include "core/util/config.h"
 #include "core/util/err.h"
 #include "core/util/name.h"
+#include "core/util/token.h"
 
 #define CA_CSR_MAX (32u * 1024u)
 #define CA_NAMES_MAX 100u
@@ -36,11 +37,11 @@ struct ca_profile {
 /* Built in: default (90 days), month (30), short (6). NULL when unknown; name NULL or "" gives
  * default. */
 const struct ca_profile *ca_profile_find(const char *name);
-/* The same, among the built-in ones and those of the configuration. The result is valid as long as
- * acme is. Filled into *out; ERR_NOT_FOUND. */
+/* The same, among the built-in ones and those of the configuration (acme NULL: none). *out is valid
+ * as long as acme is. ERR_NOT_FOUND. */
 MUST_USE struct err ca_profile_choose(const struct config_acme *acme, const char *name,
                                       struct ca_profile *out);
-/* Calls fn for every profile, built-in ones first. */
+/* Calls fn for every profile, built-in ones first; `profile` is lent for the call. */
 void ca_profile_each(const struct config_acme *acme,
                      void (*fn)(void *ctx, const struct ca_profile *profile), void *ctx);
 
@@ -68,10 +69,10 @@ unsigned ca_csr_key_type(const struct ca_csr *csr);
 /* Parse and vet a DER CSR: exact DER without trailing bytes, self-signature, key type (EC P-256,
  * P-384, P-521; RSA min_rsa_bits..4096 with odd public exponent >= 65537; Ed25519), weak RSA keys
  * (small factors, ROCA, close primes), no CA:TRUE, no SAN but dNSName and iPAddress, common names
- * and SANs together equal to idents (RFC 8555 §7.4, RFC 8738 §5: an ip identifier is an iPAddress
- * of 4 or 16 octets, a common name may hold its text; any order, case folded, repetition allowed). account_spki: DER
- * SubjectPublicKeyInfo of the account key, which must differ (RFC 8555 §11.1). ERR_REJECTED fills
- * refusal. */
+ * and SANs together equal to idents (RFC 8555 §7.4, RFC 8738 §3: an ip identifier is an iPAddress
+ * of 4 or 16 octets, never an IPv4-mapped one; a common name may hold its canonical text; any
+ * order, case folded, repetition allowed). account_spki: DER SubjectPublicKeyInfo of the account
+ * key, which must differ (RFC 8555 §11.1). ERR_REJECTED fills refusal. */
 MUST_USE struct err ca_csr_vet(const uint8_t *der, size_t der_len, const struct ident *idents,
                                size_t idents_n, unsigned min_rsa_bits, const uint8_t *account_spki,
                                size_t account_spki_len, struct ca_csr **out,
@@ -89,19 +90,20 @@ struct ca_leaf {
 void ca_leaf_clear(struct ca_leaf *leaf);
 struct ca_leaf_request {
     const struct ca_profile *profile;
-    const struct ident *idents; /* dNSName and iPAddress SANs */
+    const struct ident *idents; /* dNSName or iPAddress SANs */
     size_t idents_n;
     const struct ip_addr *ips; /* iPAddress SANs: our own HTTPS certificate only */
     size_t ips_n;
-    /* 0 = a minute back; else honoured when within [now - 1 h, now + lifetime). */
+    /* 0 = a minute back; else honoured when within [now - 1 h, now + lifetime) and notBefore +
+     * lifetime still to come. */
     int64_t not_before;
     /* 0 = notBefore + lifetime - 1 s; else honoured when after notBefore and not past that; never
      * past the issuer's. */
     int64_t not_after;
 };
 /* Sign a leaf for the CSR's key. Nothing is stored: the caller stores the row (ca_leaf_store)
- * before it shows the certificate.
- * ERR_REJECTED (refusal) for dates the profile does not allow. */
+ * before it shows the certificate. The profile's usages become the extended key usage.
+ * ERR_REJECTED (refusal) for dates and, with is_bad_key, key types the profile does not allow. */
 MUST_USE struct err ca_issue(struct ca *ca, const struct ca_csr *csr,
                              const struct ca_leaf_request *request, struct ca_leaf *out,
                              struct ca_refusal *refusal);
@@ -167,27 +169,30 @@ MUST_USE struct err ca_cert_spki(const uint8_t *der, size_t len, uint8_t **out, 
 /* May `reason` be asked for by a subscriber? 0, 1, 3, 4, 5 and, of what RFC 5280 §5.3.1 has, no
  * other: 2, 6, 8, 9, 10 belong to CAs and attribute authorities, 7 does not exist. */
 bool ca_reason_ok(int64_t reason);
-/* In the caller's write transaction, with its audit row (actor, peer). ERR_CONFLICT: revoked
- * already; ERR_NOT_FOUND. */
-MUST_USE struct err ca_cert_revoke(struct db *db, const char *certificate_id, int reason,
-                                   const char *actor, const struct ip_addr *peer);
+/* In the caller's write transaction, to which the caller adds the audit row. reason: one that
+ * ca_reason_ok() allows. ERR_CONFLICT: revoked already; ERR_NOT_FOUND. */
+MUST_USE struct err ca_cert_revoke(struct db *db, const char *certificate_id, int reason);
 /* The window in which to renew (RFC 9773 §4.2): a third of the life before its end, spread by the
- * certificate's id so that a fleet does not come at once; in the past when revoked or when its
- * issuer's change is due; never past notAfter. Pure. */
+ * certificate's id so that a fleet does not come at once; ends at renew_by_unix when that is
+ * earlier; in the past when revoked or when its issuer's change is due; never past notAfter.
+ * *start_unix < *end_unix. Pure. */
 void ca_renewal_window(const struct ca_cert_info *info, int64_t now_unix, int64_t *start_unix,
                        int64_t *end_unix);
 /* Pull forward the renewal of everything under this issuer (PEM) that is still valid: it ends at
- * renew_by_unix. In the caller's write transaction. *n: how many. For the day an issuer changes. */
+ * renew_by_unix; 0 withdraws an earlier plan. In the caller's write transaction. *n: how many.
+ * ERR_MALFORMED: no certificate. For the day an issuer changes. */
 MUST_USE struct err ca_issuer_renew_by(struct db *db, const char *issuer_pem, int64_t renew_by_unix,
                                        int64_t *n);
-/* Chains: 0 is the issuer that signed, further ones are issuers with the same name and key (a
- * cross-signed intermediate) in the order they were added. *n: how many chains there are.
- * ERR_NOT_FOUND also for an index past them. */
+/* Chains: 0 is the issuer that signed, further ones are the alternates with its name and key (a
+ * cross-signed intermediate) that have not expired, in the order they were added. *n: how many
+ * chains there are, set also for an index past them (ERR_NOT_FOUND). ERR_NOT_FOUND with *n 0: no
+ * such certificate. */
 MUST_USE struct err ca_chain_load_alternate(struct db *db, const char *certificate_id, size_t index,
                                             char **chain_pem, char *account_id, size_t *n);
-/* Make `issuer_pem` (one or more certificates, the issuing one first, the same subject and key as
- * an issuer that is in use) an alternate. In the caller's write transaction. ERR_MALFORMED,
- * ERR_NOT_FOUND: no issuer in use has its key. */
+/* Make `issuer_pem` (CA certificates, the issuing one first, each signed by the next, none expired)
+ * an alternate of the issuer in use that has its subject and key; twice is once. In the caller's
+ * write transaction. ERR_MALFORMED: not such a chain, or what was issued does not verify under it;
+ * ERR_NOT_FOUND: no issuer in use has its subject and key. */
 MUST_USE struct err ca_issuer_add_alternate(struct db *db, const char *issuer_pem);
 
 /* How many certificates were issued, for status. */

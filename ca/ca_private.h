@@ -31,6 +31,14 @@ struct ca_csr {
     size_t spki_len;
 };
 
+/* The row of the issuer with exactly this PEM; made on first use, in the caller's write
+ * transaction. */
+MUST_USE struct err issuer_row(struct db *db, const char *pem, int64_t *id);
+
+/* "EC or RSA" of a mask of enum config_key_types. */
+#define PROFILE_KEYS_TEXT_MAX 32u
+void profile_keys_text(unsigned key_types, char out[PROFILE_KEYS_TEXT_MAX + 1]);
+
 /* Make <state_dir>/keys with both keys and certificates, or nothing. */
 MUST_USE struct err bootstrap_create(const char *state_dir, const char *keys_dir,
                                      enum config_key_alg alg, const char *prefix);

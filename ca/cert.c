@@ -1,6 +1,7 @@
 #include "ca/cert.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "ca/der.h"
 #include "ca/ossl.h"
@@ -110,13 +111,17 @@ static struct err add_key_usage(X509 *x, unsigned usage)
     return add_extension(x, NID_key_usage, bits, true);
 }
 
-static struct err add_server_auth(X509 *x)
+static struct err add_extended_usage(X509 *x, const struct cert_spec *spec)
 {
     AUTO(extended_key_usage_freep) EXTENDED_KEY_USAGE *usage = EXTENDED_KEY_USAGE_new();
 
+    if (!spec->has_server_auth && !spec->has_client_auth) {
+        return err_ok();
+    }
     TRY_PTR(usage);
     /* Static table entries: freeing them is a no-op, so the stack may own them. */
-    if (sk_ASN1_OBJECT_push(usage, OBJ_nid2obj(NID_server_auth)) <= 0) {
+    if ((spec->has_server_auth && sk_ASN1_OBJECT_push(usage, OBJ_nid2obj(NID_server_auth)) <= 0) ||
+        (spec->has_client_auth && sk_ASN1_OBJECT_push(usage, OBJ_nid2obj(NID_client_auth)) <= 0)) {
         FAIL_OSSL("sk_ASN1_OBJECT_push");
     }
     return add_extension(x, NID_ext_key_usage, usage, false);
@@ -146,7 +151,6 @@ static struct err add_names(X509 *x, const struct cert_spec *spec)
     if (spec->names == NULL) {
         return err_ok();
     }
-    TRY(add_server_auth(x));
     /* RFC 5280 §4.2.1.6: critical exactly when the subject is empty. */
     return add_extension(x, NID_subject_alt_name, spec->names, spec->common_name == NULL);
 }
@@ -203,6 +207,7 @@ static struct err build(const struct cert_spec *spec, const uint8_t *alg, size_t
     TRY(set_key(x, spec->spki, spec->spki_len));
     TRY(add_constraints(x, spec));
     TRY(add_key_usage(x, spec->key_usage));
+    TRY(add_extended_usage(x, spec));
     TRY(add_names(x, spec));
     TRY(add_key_ids(x, spec));
     *out = MOVE(x);
@@ -299,6 +304,15 @@ struct err cert_make(const struct cert_spec *spec, struct signer *signer, enum s
     *der_len = all.len;
     *der = (uint8_t *)buf_take(&all);
     TRY_PTR(*der);
+    return err_ok();
+}
+
+struct err cert_time(const ASN1_TIME *when, int64_t *out)
+{
+    struct tm parts;
+
+    TRY_OSSL(ASN1_TIME_to_tm(when, &parts));
+    *out = (int64_t)timegm(&parts);
     return err_ok();
 }
 

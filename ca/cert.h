@@ -28,10 +28,11 @@ struct cert_spec {
     size_t spki_len;
     int64_t not_before, not_after;
     bool is_ca;
-    int pathlen;                  /* CERT_PATHLEN_NONE or the constraint */
-    unsigned key_usage;           /* KU_* of openssl/x509v3.h, first octet only */
-    GENERAL_NAMES *names;         /* subjectAltName and serverAuth; NULL: neither */
-    const uint8_t *issuer_key_id; /* CERT_KEY_ID_LEN; NULL: self-signed, the subject's */
+    int pathlen;                           /* CERT_PATHLEN_NONE or the constraint */
+    unsigned key_usage;                    /* KU_* of openssl/x509v3.h, first octet only */
+    bool has_server_auth, has_client_auth; /* extended key usage; neither: no such extension */
+    GENERAL_NAMES *names;                  /* subjectAltName; NULL: none */
+    const uint8_t *issuer_key_id;          /* CERT_KEY_ID_LEN; NULL: self-signed, the subject's */
 };
 
 /* 128 bits: 120 and more of them random, positive, first octet not zero, so always 16 octets
@@ -48,6 +49,8 @@ MUST_USE struct err cert_verifier(struct signer *signer, enum signer_issuer issu
 MUST_USE struct err cert_make(const struct cert_spec *spec, struct signer *signer,
                               enum signer_issuer issuer, const EVP_MD_CTX *verifier, uint8_t **der,
                               size_t *der_len);
+/* Unix seconds. */
+MUST_USE struct err cert_time(const ASN1_TIME *when, int64_t *out);
 /* Append PEM (RFC 7468) with its newline. */
 void cert_pem(struct buf *out, const uint8_t *der, size_t len);
 

@@ -104,6 +104,21 @@ static struct err split(const uint8_t *der, size_t len, struct parts *out,
     return not_a_csr(refusal);
 }
 
+/* What the CSR asks for must be in the order. */
+static struct err mark(struct wanted *w, const struct ident *id, const char *shown)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        if (ident_equal(id, &w->idents[i])) {
+            w->seen[i] = true;
+            return err_ok();
+        }
+    }
+    return ca_refuse(w->refusal, false,
+                     "The CSR asks for \"%s\", which is not in the order. Make a CSR with exactly "
+                     "the names of the order, or a new order with this name.",
+                     shown);
+}
+
 static struct err add_name(struct wanted *w, const unsigned char *text, size_t len)
 {
     struct ident id;
@@ -118,16 +133,43 @@ static struct err add_name(struct wanted *w, const unsigned char *text, size_t l
                          "exactly the names of the order.",
                          shown, why);
     }
-    for (size_t i = 0; i < w->n; i++) {
-        if (ident_equal(&id, &w->idents[i])) {
-            w->seen[i] = true;
-            return err_ok();
-        }
+    return mark(w, &id, shown);
+}
+
+/* A DNS name, or the canonical text of an IP address. */
+static struct err add_common_name(struct wanted *w, const unsigned char *text, size_t len)
+{
+    struct ident id;
+
+    if (ident_ip_parse((const char *)text, len, &id, NULL).code != ERR_OK) {
+        return add_name(w, text, len);
     }
-    return ca_refuse(w->refusal, false,
-                     "The CSR asks for \"%s\", which is not in the order. Make a CSR with exactly "
-                     "the names of the order, or a new order with this name.",
-                     shown);
+    w->names_n++;
+    return mark(w, &id, id.base);
+}
+
+/* RFC 8738 §3; RFC 5280 §4.2.1.6: four octets or sixteen, in network order. */
+static struct err add_address(struct wanted *w, const uint8_t *octets, size_t len)
+{
+    static const uint8_t MAPPED[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    struct ident id = {.is_ip = true};
+    struct ip_addr ip = {.family = len == 4 ? 4 : 6};
+
+    w->names_n++;
+    if (len != 4 && len != 16) {
+        return ca_refuse(w->refusal, false,
+                         "The CSR's subjectAltName holds an IP address of %zu octets; an IPv4 "
+                         "address has 4, an IPv6 address 16, and networks are not issued for.",
+                         len);
+    }
+    if (len == 16 && memcmp(octets, MAPPED, sizeof(MAPPED)) == 0) {
+        return ca_refuse(w->refusal, false,
+                         "The CSR asks for an IPv4 address mapped into IPv6; put it into "
+                         "subjectAltName as the four octets of the IPv4 address.");
+    }
+    memcpy(ip.bytes, octets, len);
+    ip_text(&ip, id.base);
+    return mark(w, &id, id.base);
 }
 
 /* RFC 8555 §7.4: names may stand in the common name, in subjectAltName, or in both. */
@@ -151,7 +193,7 @@ static struct err add_common_names(struct wanted *w, const struct der_item *item
                              "The CSR's common name is not valid text; leave it out.");
         }
         if (len > 0) {
-            TRY(add_name(w, text, (size_t)len));
+            TRY(add_common_name(w, text, (size_t)len));
         }
         at = X509_NAME_get_index_by_NID(subject, NID_commonName, at);
     }
@@ -169,13 +211,15 @@ static struct err add_alternative_names(struct wanted *w, const GENERAL_NAMES *n
     }
     for (int i = 0; i < n; i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        if (name->type != GEN_DNS) {
+        if (name->type != GEN_DNS && name->type != GEN_IPADD) {
             return ca_refuse(w->refusal, false,
-                             "The CSR asks for an alternative name that is not a DNS name (an "
-                             "address, e-mail or URI); leave it out.");
+                             "The CSR asks for an alternative name that is neither a DNS name nor "
+                             "an IP address (an e-mail or URI); leave it out.");
         }
-        TRY(add_name(w, ASN1_STRING_get0_data(name->d.dNSName),
-                     (size_t)ASN1_STRING_length(name->d.dNSName)));
+        const ASN1_STRING *value = name->type == GEN_DNS ? name->d.dNSName : name->d.iPAddress;
+        const uint8_t *data = ASN1_STRING_get0_data(value);
+        size_t len = (size_t)ASN1_STRING_length(value);
+        TRY(name->type == GEN_DNS ? add_name(w, data, len) : add_address(w, data, len));
     }
     return err_ok();
 }
@@ -289,8 +333,8 @@ static struct err vet_names(struct wanted *w, const struct parts *parts)
     TRY(add_common_names(w, &parts->subject));
     if (w->names_n == 0) {
         return ca_refuse(w->refusal, false,
-                         "The CSR names no host; put the order's names into its subjectAltName "
-                         "extension.");
+                         "The CSR names no host; put the order's names and addresses into its "
+                         "subjectAltName extension.");
     }
     for (size_t i = 0; i < w->n; i++) {
         if (!w->seen[i]) {
@@ -388,6 +432,19 @@ struct err ca_csr_vet(const uint8_t *der, size_t der_len, const struct ident *id
     TRY(vet_signature(&parts, key.kind, pkey, refusal));
     TRY(key_public_check(&key, pkey, refusal));
     return make_csr(&key, out);
+}
+
+unsigned ca_csr_key_type(const struct ca_csr *csr)
+{
+    switch (csr->kind) {
+    case KEY_EC:
+        return CONFIG_KEYS_EC;
+    case KEY_RSA:
+        return CONFIG_KEYS_RSA;
+    case KEY_ED25519:
+        return CONFIG_KEYS_ED25519;
+    }
+    return 0;
 }
 
 void ca_csr_free(struct ca_csr *csr)

@@ -93,6 +93,15 @@ static bool is_minimal_integer(const struct der_item *item)
            !(item->body[0] == 0xff && item->body[1] >= 0x80u);
 }
 
+/* X.690 §11.2.1: bits that are not used are zero. */
+static bool is_strict_bits(const struct der_item *item)
+{
+    if (item->len == 0 || item->body[0] > 7 || (item->len == 1 && item->body[0] != 0)) {
+        return false;
+    }
+    return (item->body[item->len - 1] & ((1u << item->body[0]) - 1u)) == 0;
+}
+
 static bool is_strict_primitive(const struct der_item *item)
 {
     switch (item->tag) {
@@ -102,7 +111,7 @@ static bool is_strict_primitive(const struct der_item *item)
     case DER_ENUMERATED:
         return is_minimal_integer(item);
     case DER_BIT_STRING:
-        return item->len >= 1 && item->body[0] <= 7 && (item->len > 1 || item->body[0] == 0);
+        return is_strict_bits(item);
     case DER_NULL:
         return item->len == 0;
     case DER_OID:

@@ -25,12 +25,17 @@ static struct err choose_start(const struct ca_leaf_request *request, int64_t no
         *out = now - CA_BACKDATE_S;
         return err_ok();
     }
-    if (request->not_before < now - HOUR_S ||
-        request->not_before >= now + request->profile->lifetime_s) {
+    int64_t lifetime = request->profile->lifetime_s;
+    int64_t earliest = now - (lifetime - 2 < HOUR_S ? lifetime - 2 : HOUR_S);
+    if (request->not_before < earliest || request->not_before >= now + lifetime) {
+        char from[CLOCK_RFC3339_LEN + 1];
+        char until[CLOCK_RFC3339_LEN + 1];
+        clock_rfc3339(earliest, from);
+        clock_rfc3339(now + lifetime - 1, until);
         return ca_refuse(refusal, false,
-                         "The requested notBefore must lie between one hour ago and %lld days from "
-                         "now for the profile %s; leave it out to start now.",
-                         (long long)(request->profile->lifetime_s / 86400), request->profile->name);
+                         "The requested notBefore must lie between %s and %s for the profile %s; "
+                         "leave it out to start now.",
+                         from, until, request->profile->name);
     }
     *out = request->not_before;
     return err_ok();
@@ -90,17 +95,50 @@ static struct err push_name(GENERAL_NAMES *names, int type, int asn1_type, const
     return err_ok();
 }
 
+static struct err push_address(GENERAL_NAMES *names, const struct ip_addr *ip)
+{
+    if (ip->family != 4 && ip->family != 6) {
+        FAIL(ERR_INTERNAL, "an address without a family");
+    }
+    return push_name(names, GEN_IPADD, V_ASN1_OCTET_STRING, ip->bytes, ip->family == 4 ? 4 : 16);
+}
+
 static struct err collect_names(const struct ca_leaf_request *request, GENERAL_NAMES *names)
 {
     char text[IDENT_TEXT_MAX + 1];
 
     for (size_t i = 0; i < request->idents_n; i++) {
-        ident_text(&request->idents[i], text);
+        const struct ident *id = &request->idents[i];
+        const struct ip_addr ip = ident_ip(id);
+        if (id->is_ip) {
+            TRY(push_address(names, &ip));
+            continue;
+        }
+        ident_text(id, text);
         TRY(push_name(names, GEN_DNS, V_ASN1_IA5STRING, text, strlen(text)));
     }
     for (size_t i = 0; i < request->ips_n; i++) {
-        const struct ip_addr *ip = &request->ips[i];
-        TRY(push_name(names, GEN_IPADD, V_ASN1_OCTET_STRING, ip->bytes, ip->family == 4 ? 4 : 16));
+        TRY(push_address(names, &request->ips[i]));
+    }
+    return err_ok();
+}
+
+static struct err check_profile(const struct ca_csr *csr, const struct ca_profile *profile,
+                                struct ca_refusal *refusal)
+{
+    char allowed[PROFILE_KEYS_TEXT_MAX + 1];
+    char used[PROFILE_KEYS_TEXT_MAX + 1];
+
+    if (!profile->has_server_auth && !profile->has_client_auth) {
+        FAIL(ERR_INTERNAL, "the profile %s has no usage", profile->name);
+    }
+    if ((ca_csr_key_type(csr) & profile->key_types) == 0) {
+        profile_keys_text(profile->key_types, allowed);
+        profile_keys_text(ca_csr_key_type(csr), used);
+        return ca_refuse(refusal, true,
+                         "The profile %s does not issue for %s keys; make a CSR with a key of the "
+                         "type %s, or a new order with another profile.",
+                         profile->name, used, allowed);
     }
     return err_ok();
 }
@@ -116,6 +154,8 @@ struct err ca_issue(struct ca *ca, const struct ca_csr *csr, const struct ca_lea
         .spki_len = csr->spki_len,
         .pathlen = CERT_PATHLEN_NONE,
         .key_usage = KU_DIGITAL_SIGNATURE,
+        .has_server_auth = request->profile->has_server_auth,
+        .has_client_auth = request->profile->has_client_auth,
         .names = names,
         .issuer_key_id = ca->intermediate_key_id,
     };
@@ -124,6 +164,7 @@ struct err ca_issue(struct ca *ca, const struct ca_csr *csr, const struct ca_lea
     if (request->idents_n + request->ips_n == 0) {
         FAIL(ERR_INTERNAL, "a certificate without a name");
     }
+    TRY(check_profile(csr, request->profile, refusal));
     if (csr->kind == KEY_RSA) {
         spec.key_usage |= KU_KEY_ENCIPHERMENT;
     }

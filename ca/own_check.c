@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include "ca/cert.h"
 #include "ca/ossl.h"
 
 #include "core/util/clock.h"
@@ -24,25 +25,22 @@ static struct err parse_leaf(const char *pem, X509 **out)
     return err_ok();
 }
 
-static struct err unix_of(const ASN1_TIME *when, int64_t *out)
+static bool holds_ip(X509 *cert, const struct ip_addr *ip)
 {
-    struct tm parts;
-
-    TRY_OSSL(ASN1_TIME_to_tm(when, &parts));
-    *out = (int64_t)timegm(&parts);
-    return err_ok();
+    return X509_check_ip(cert, ip->bytes, ip->family == 4 ? 4 : 16, 0) == 1;
 }
 
 static bool holds_all(X509 *cert, const struct ca_own_pair *pair)
 {
     for (size_t i = 0; i < pair->idents_n; i++) {
-        if (X509_check_host(cert, pair->idents[i].base, 0, 0, NULL) != 1) {
+        const struct ident *id = &pair->idents[i];
+        const struct ip_addr ip = ident_ip(id);
+        if (id->is_ip ? !holds_ip(cert, &ip) : X509_check_host(cert, id->base, 0, 0, NULL) != 1) {
             return false;
         }
     }
     for (size_t i = 0; i < pair->ips_n; i++) {
-        size_t n = pair->ips[i].family == 4 ? 4 : 16;
-        if (X509_check_ip(cert, pair->ips[i].bytes, n, 0) != 1) {
+        if (!holds_ip(cert, &pair->ips[i])) {
             return false;
         }
     }
@@ -67,8 +65,8 @@ bool ca_own_is_usable(const struct ca *ca, const struct ca_own_pair *pair, int64
 
     bool is_good = strstr(pair->cert_pem, ca_intermediate_pem(ca)) != NULL &&
                    parse_leaf(pair->cert_pem, &cert).code == ERR_OK &&
-                   unix_of(X509_get0_notBefore(cert), &from).code == ERR_OK &&
-                   unix_of(X509_get0_notAfter(cert), &until).code == ERR_OK &&
+                   cert_time(X509_get0_notBefore(cert), &from).code == ERR_OK &&
+                   cert_time(X509_get0_notAfter(cert), &until).code == ERR_OK &&
                    until - clock_unix_s() > (until - from) / 3 && holds_all(cert, pair) &&
                    is_pair(cert, pair->key_pem);
     ERR_clear_error(); /* what did not match is no failure of the next call */
@@ -83,5 +81,5 @@ struct err ca_pem_not_after(const char *pem, int64_t *not_after)
     AUTO(x509_freep) X509 *cert = NULL;
 
     TRY(parse_leaf(pem, &cert));
-    return unix_of(X509_get0_notAfter(cert), not_after);
+    return cert_time(X509_get0_notAfter(cert), not_after);
 }

@@ -123,7 +123,7 @@ static bool put_soa(struct reply *r, const struct zone_entry *zone, unsigned ape
     memcpy(p, HOSTMASTER, rname_len);
     p += rname_len;
     put16(p, apex);
-    put32(p + 2, zone->is_delegate ? r->snap->serial : r->snap->table->serial);
+    put32(p + 2, zone->is_delegate ? r->snap->serial : r->snap->zones_serial);
     put32(p + 6, ZONE_SOA_REFRESH_S);
     put32(p + 10, ZONE_SOA_RETRY_S);
     put32(p + 14, ZONE_SOA_EXPIRE_S);
@@ -200,8 +200,12 @@ static void solve_challenge(struct reply *r)
     uint8_t target[NAME_WIRE_MAX];
     size_t suffix = 0;
     size_t len = zone_challenge_target(table, &q->name, target, &suffix);
-    uint8_t *p = take_record(r, QNAME_POINTER, DNS_TYPE_CNAME, ZONE_CNAME_TTL_S, len);
 
+    if (len == 0) {
+        put_negative(r, 0);
+        return;
+    }
+    uint8_t *p = take_record(r, QNAME_POINTER, DNS_TYPE_CNAME, ZONE_CNAME_TTL_S, len);
     if (p == NULL) {
         return;
     }
@@ -220,6 +224,16 @@ static void solve_challenge(struct reply *r)
     }
 }
 
+/* x, or an account's label before it; the delegate zone's apex is no x. */
+static bool is_delegate_name(const struct reply *r)
+{
+    const struct dns_name *name = &r->q->name;
+
+    return name->is_rest_ldh &&
+           (name->first == LABEL_LDH ||
+            (name->first == LABEL_ACCOUNT && r->match.apex > ZONE_ACCOUNT_LABEL_LEN + 1));
+}
+
 static void solve_delegate(struct reply *r)
 {
     const struct dns_name *name = &r->q->name;
@@ -236,8 +250,26 @@ static void solve_delegate(struct reply *r)
         solve_addresses(r, &r->snap->table->a, &r->snap->table->aaaa);
         return;
     }
-    bool is_well_formed = r->match.apex == 0 || (name->first == LABEL_LDH && name->is_rest_ldh);
-    put_negative(r, is_well_formed ? 0 : RCODE_NXDOMAIN);
+    put_negative(r, r->match.apex == 0 || is_delegate_name(r) ? 0 : RCODE_NXDOMAIN);
+}
+
+/* _validation-persist.<well-formed name>: the texts put there, or NODATA. */
+static void solve_persist(struct reply *r)
+{
+    const struct dns_query *q = r->q;
+    bool is_asked = q->type == DNS_TYPE_TXT || q->type == DNS_TYPE_ANY;
+    const struct zone_owner *owner =
+        is_asked ? zone_owner_find(r->snap, q->name.wire, q->name.len) : NULL;
+
+    if (owner == NULL) {
+        put_negative(r, 0);
+        return;
+    }
+    uint8_t *p = take(r, owner->whole_len);
+    if (p != NULL) {
+        memcpy(p, owner->whole, owner->whole_len);
+        r->answer_n = owner->whole_n;
+    }
 }
 
 static void solve_zone(struct reply *r)
@@ -246,6 +278,8 @@ static void solve_zone(struct reply *r)
 
     if (zone_has_challenge(name, &r->match)) {
         solve_challenge(r);
+    } else if (name->first == LABEL_PERSIST && name->is_rest_ldh) {
+        solve_persist(r);
     } else if (!name->is_rest_ldh || (name->first != LABEL_LDH && name->first != LABEL_STAR)) {
         put_negative(r, RCODE_NXDOMAIN);
     } else if (zone_is_ns(r->snap->table, name, &r->match)) {

@@ -56,7 +56,8 @@ static struct err load_value(void *ctx, const char *owner, const char *base,
 
 static struct err load_values(struct db *db, void *arg)
 {
-    return values_load(db, clock_unix_s(), load_value, arg);
+    TRY(values_load(db, clock_unix_s(), load_value, arg));
+    return persist_load(db, arg);
 }
 
 /* Inside the transaction that removes the client. */
@@ -153,11 +154,9 @@ struct err delegate_decided(struct delegate *delegate, struct db *db, const stru
                             const char digest[TXT_VALUE_LEN + 1], bool is_valid)
 {
     struct decided_job job = {delegate, id};
-    char owner[NAME_TEXT_MAX + 1];
 
     if (is_valid) {
-        TRY(name_delegate(id->base, delegate->cfg->delegate_zone, owner));
-        TRY(value_registrations(db, owner, digest, bind_registration, &job));
+        TRY(value_registrations(db, id->base, digest, bind_registration, &job));
     }
     return values_shorten(db, digest, clock_unix_s() + DELEGATE_DECIDED_TTL_S);
 }
@@ -207,6 +206,8 @@ static void say_where(const struct check *c, const char *owner, const char *targ
 {
     if (owner == NULL) {
         delegate_say(out, 240, "%s.%.90s (CNAME %.90s)", ACME_LABEL, c->id->base, target);
+    } else if (target[0] != '\0') {
+        delegate_say(out, 240, "%.110s (CNAME %.110s)", owner, target);
     } else {
         delegate_say(out, 240, "%.180s", owner);
     }
@@ -260,7 +261,7 @@ enum delegate_verdict delegate_check(struct delegate *delegate, struct zone_read
     c.digest = digest;
     const struct zone_snapshot *snap = zone_read_begin(reader);
     bool is_found = owner == NULL ? zone_challenge_values(snap, id->base, check_value, &c, target)
-                                  : zone_owner_values(snap, owner, check_value, &c);
+                                  : zone_name_values(snap, owner, check_value, &c, target);
     zone_read_end(reader);
     say_where(&c, owner, target, where);
     if (is_found) {
@@ -371,6 +372,13 @@ static struct err maintain_tx(struct db *db, void *arg)
     return changes_commit(&changes, db, NULL);
 }
 
+static struct err maintain_persist_tx(struct db *db, void *arg)
+{
+    struct maintain_job *job = arg;
+
+    return persist_drop_expired(db, job->d, &job->removed_n);
+}
+
 static struct err maintain_rows_tx(struct db *db, void *arg)
 {
     struct maintain_job *job = arg;
@@ -395,6 +403,10 @@ struct err delegate_maintain(struct delegate *delegate, size_t *removed_n)
         TRY(store_write(delegate->store, "delegate.maintain", maintain_tx, &job));
         total += job.removed_n;
     } while (job.removed_n >= DELEGATE_MAINTAIN_BATCH);
+    do {
+        TRY(store_write(delegate->store, "delegate.maintain.persist", maintain_persist_tx, &job));
+        total += job.removed_n;
+    } while (job.removed_n >= DELEGATE_PERSIST_BATCH);
     TRY(store_write(delegate->store, "delegate.maintain.rows", maintain_rows_tx, &job));
     total += job.removed_n;
     (void)expectations_sweep(delegate->expected);

@@ -4,7 +4,9 @@
  * A value is 43 base64url characters (the digest of a key authorization, RFC 8555 §8.4). It lives
  * in the store and, by an on-commit hook, in the zone snapshot: when a call returns ERR_OK the
  * value is durable and visible to queries. acme-server tells this module which digests are expected
- * (delegate_expect) so that a value can name its challenge.
+ * (delegate_expect) so that a value can name its challenge. The values of dns-account-01 lie one
+ * account's label below the delegate name (draft-ietf-acme-dns-account-label-03); the texts of
+ * dns-persist-01 (draft-ietf-acme-dns-persist-01) come from acme-server alone.
  * Thread: any, unless said. The peer's mistakes come back as ERR_REJECTED with `delegate_refusal`
  * filled. */
 #ifndef DNS_DELEGATE_H
@@ -28,10 +30,18 @@
 #define DELEGATE_REGISTRATION_UNUSED_S 86400
 #define DELEGATE_PASSWORD_LEN 40u
 #define DELEGATE_ALLOWFROM_MAX 64u
+#define DELEGATE_BASE_VALUES_MAX 1024u /* one host name's, where an account's label adds to them */
+#define DELEGATE_ACCOUNT_ID_MAX 64u
 
 extern const struct store_module DELEGATE_STORE_MODULE;
 
-enum delegate_door { DOOR_HTTPREQ, DOOR_ACMEDNS, DOOR_STORAGE, DOOR_ADMIN };
+enum delegate_door {
+    DOOR_HTTPREQ,
+    DOOR_ACMEDNS,
+    DOOR_STORAGE,
+    DOOR_ADMIN,
+    DOOR_PREAUTHORIZED /* no door: acme-server, for a preauthorized client */
+};
 
 enum delegate_reason {
     DELEGATE_BAD_TXT = 1, /* 400: not 43 base64url characters */
@@ -40,7 +50,7 @@ enum delegate_reason {
     DELEGATE_FORBIDDEN,    /* 403: name, wildcard, network or pin says no */
     DELEGATE_UNAUTHORIZED, /* 401: unknown registration or wrong password */
     DELEGATE_THROTTLED,    /* 429 */
-    DELEGATE_FULL          /* 409: 256 values at this name, or too many registrations */
+    DELEGATE_FULL          /* 409: too many values at this name, or registrations */
 };
 struct delegate_refusal {
     enum delegate_reason reason;
@@ -66,6 +76,10 @@ MUST_USE struct err delegate_serial_load(struct store *store, uint32_t *out);
  * calls it from its on-commit hook and again for every pending challenge at start. Idempotent. */
 void delegate_expect(struct delegate *delegate, const struct ident *id,
                      const char digest[TXT_VALUE_LEN + 1], int64_t expires_unix);
+/* The same for the dns-account-01 challenge of the account with this label (ZONE_ACCOUNT_LABEL_LEN
+ * characters): where the digest decides the name, the value goes to that label. */
+void delegate_expect_account(struct delegate *delegate, const struct ident *id, const char *label,
+                             const char digest[TXT_VALUE_LEN + 1], int64_t expires_unix);
 void delegate_forget(struct delegate *delegate, const char digest[TXT_VALUE_LEN + 1]);
 /* Called (on the store's writer thread, so: quick, no store call) whenever a value for a pending
  * challenge becomes visible. */
@@ -77,6 +91,28 @@ void delegate_on_value(struct delegate *delegate,
 MUST_USE struct err delegate_decided(struct delegate *delegate, struct db *db,
                                      const struct ident *id, const char digest[TXT_VALUE_LEN + 1],
                                      bool is_valid);
+/* In the caller's write transaction: publish `digest` for the dns-account-01 challenge of `id` and
+ * the account with this label, as `by` would through a door: same table, same caps, one audit row.
+ * ERR_MALFORMED (an IP address, no label, no digest), ERR_DENIED (by may not have id, or is being
+ * removed), ERR_LIMIT (the name is full); after those nothing was changed, and the transaction can
+ * go on. */
+MUST_USE struct err delegate_account_put(struct delegate *delegate, struct db *db,
+                                         const struct ident *id, const char *label,
+                                         const char digest[TXT_VALUE_LEN + 1],
+                                         const struct zone_publisher *by);
+/* In the caller's write transaction: `text` is what the account has at
+ * `_validation-persist.<base_name>` until expires_unix; one that it had there is replaced. The
+ * caller has checked that the account may, and writes the audit row. text: 1 to
+ * ZONE_PERSIST_TEXT_MAX printable ASCII characters. ERR_NOT_FOUND: the name is in no zone that is
+ * served here; ERR_MALFORMED: no name, text or account, or expired already; ERR_LIMIT:
+ * ZONE_PERSIST_MAX accounts have one there, or the texts would not fit an answer; after those
+ * nothing was changed, and the transaction can go on. */
+MUST_USE struct err delegate_persist_put(struct delegate *delegate, struct db *db,
+                                         const char *base_name, const char *account_id,
+                                         const char *text, int64_t expires_unix);
+/* In the caller's write transaction: remove all that the account has. */
+MUST_USE struct err delegate_persist_remove_account(struct delegate *delegate, struct db *db,
+                                                    const char *account_id);
 
 /* --- what the validator asks ------------------------------------------------------------------ */
 enum delegate_verdict {
@@ -86,7 +122,8 @@ enum delegate_verdict {
     DELEGATE_NOT_ALLOWED
 };
 /* Look `digest` up for `id` in the very snapshot that answers DNS. owner NULL: at the name's own
- * _acme-challenge; else at this delegate zone name (where a CNAME chase ended). detail (cap 400)
+ * _acme-challenge; else at this name: one of the delegate zone (where a CNAME chase ended), or
+ * [<label>.]_acme-challenge.<name>, whose automatic CNAME is followed. detail (cap 400)
  * gets a sentence: what was asked, where, what was there, what to do. */
 enum delegate_verdict delegate_check(struct delegate *delegate, struct zone_reader *reader,
                                      const struct ident *id, const char *owner,
@@ -105,8 +142,8 @@ struct delegate_who {
     char client[CLIENT_NAME_MAX + 1];
 };
 /* Publish or (is_cleanup) remove `value`. `fqdn` as clients send it, trailing dot optional, any
- * case: _acme-challenge.<name>, <name>.<delegate zone>, h-...<delegate zone>, or a registration
- * label in the delegate zone. With fqdn NULL the digest decides the name. Removing what is not
+ * case: _acme-challenge.<name>, <name>.<delegate zone>, h-...<delegate zone>, each of these with an
+ * account's label before it, or a registration label in the delegate zone. With fqdn NULL the digest decides the name. Removing what is not
  * there is ERR_OK. */
 MUST_USE struct err delegate_publish(struct delegate *delegate, const struct delegate_who *who,
                                      const char *fqdn, const char *value, bool is_cleanup,
@@ -151,7 +188,7 @@ MUST_USE struct err delegate_release(struct delegate *delegate, const char *name
 /* The CNAME line an administrator of a zone with serve: false adds for `name`:
  * "_acme-challenge.<name>. CNAME <delegate name>." */
 MUST_USE struct err delegate_cname(struct delegate *delegate, const char *name, struct buf *out);
-/* Maintenance: remove expired values, unused registrations, old expectations. Returns how many rows
+/* Maintenance: remove expired values and persistent texts, unused registrations, old expectations. Returns how many rows
  * went. */
 MUST_USE struct err delegate_maintain(struct delegate *delegate, size_t *removed_n);
 

@@ -14,8 +14,8 @@ struct node {
     struct node *next;       /* in its digest bucket */
     struct node *next_label; /* in its label bucket, when label is set */
     char digest[TXT_VALUE_LEN + 1];
-    char label[DELEGATE_HASHED_LEN + 1]; /* "" unless the delegate name is a hashed one */
-    struct ident id;
+    char label[DELEGATE_HASHED_LEN + 1]; /* hashed; "" unless a delegate name needs that */
+    struct expectation what;
     int64_t expires_unix;
 };
 
@@ -153,25 +153,20 @@ static void remove_digest(struct expectations *x, const char *digest)
     }
 }
 
-/* The hashed label of a long name, "" for the others. */
+/* The hashed label of a name that is too long for one of its delegate names, "" for the others. */
 static void hashed_label(const struct delegate *d, const char *base, char *label)
 {
-    char owner[NAME_TEXT_MAX + 1];
+    const size_t longest =
+        ZONE_ACCOUNT_LABEL_LEN + 1 + strlen(base) + 1 + strlen(d->cfg->delegate_zone);
 
     label[0] = '\0';
-    if (strlen(base) + 1 + strlen(d->cfg->delegate_zone) <= NAME_TEXT_MAX) {
-        return;
-    }
-    struct err e = name_delegate(base, d->cfg->delegate_zone, owner);
-    size_t n = e.code == ERR_OK ? strcspn(owner, ".") : 0;
-    if (n == DELEGATE_HASHED_LEN) {
-        memcpy(label, owner, n);
-        label[n] = '\0';
+    if (longest > NAME_TEXT_MAX) {
+        delegate_hash(base, label);
     }
 }
 
-void delegate_expect(struct delegate *delegate, const struct ident *id,
-                     const char digest[TXT_VALUE_LEN + 1], int64_t expires_unix)
+static void expect(struct delegate *delegate, const struct expectation *what,
+                   const char digest[TXT_VALUE_LEN + 1], int64_t expires_unix)
 {
     struct expectations *x = delegate->expected;
     struct node *node = mem_zalloc(sizeof(*node));
@@ -179,9 +174,9 @@ void delegate_expect(struct delegate *delegate, const struct ident *id,
 
     if (node != NULL && strlen(digest) == TXT_VALUE_LEN) {
         memcpy(node->digest, digest, TXT_VALUE_LEN + 1);
-        node->id = *id;
+        node->what = *what;
         node->expires_unix = expires_unix;
-        hashed_label(delegate, id->base, node->label);
+        hashed_label(delegate, what->id.base, node->label);
         (void)pthread_mutex_lock(&x->lock);
         remove_digest(x, digest);
         is_in = insert(x, node);
@@ -189,10 +184,29 @@ void delegate_expect(struct delegate *delegate, const struct ident *id,
     }
     if (!is_in) {
         mem_free(node);
-        log_ev(LOG_WARN, "delegate.expect.lost", {"name", id->base},
+        log_ev(LOG_WARN, "delegate.expect.lost", {"name", what->id.base},
                {"msg", "too many pending challenges or no memory: late binding and open mode will "
                        "not know this one; publish with a name"});
     }
+}
+
+void delegate_expect(struct delegate *delegate, const struct ident *id,
+                     const char digest[TXT_VALUE_LEN + 1], int64_t expires_unix)
+{
+    const struct expectation what = {*id, ""};
+
+    expect(delegate, &what, digest, expires_unix);
+}
+
+void delegate_expect_account(struct delegate *delegate, const struct ident *id, const char *label,
+                             const char digest[TXT_VALUE_LEN + 1], int64_t expires_unix)
+{
+    struct expectation what = {*id, ""};
+
+    if (zone_is_account_label(label, strlen(label))) {
+        memcpy(what.label, label, ZONE_ACCOUNT_LABEL_LEN);
+    }
+    expect(delegate, &what, digest, expires_unix);
 }
 
 void delegate_forget(struct delegate *delegate, const char digest[TXT_VALUE_LEN + 1])
@@ -204,13 +218,13 @@ void delegate_forget(struct delegate *delegate, const char digest[TXT_VALUE_LEN 
     (void)pthread_mutex_unlock(&x->lock);
 }
 
-bool expectations_find(struct expectations *x, const char *digest, struct ident *id)
+bool expectations_find(struct expectations *x, const char *digest, struct expectation *out)
 {
     (void)pthread_mutex_lock(&x->lock);
     const struct node *node = find(x, digest);
     bool is_found = node != NULL && node->expires_unix > clock_unix_s();
-    if (is_found && id != NULL) {
-        *id = node->id;
+    if (is_found && out != NULL) {
+        *out = node->what;
     }
     (void)pthread_mutex_unlock(&x->lock);
     return is_found;
@@ -226,7 +240,7 @@ bool expectations_hashed(struct expectations *x, const char *label, char base[NA
         node = node->next_label;
     }
     if (node != NULL) {
-        memcpy(base, node->id.base, sizeof(node->id.base));
+        memcpy(base, node->what.id.base, sizeof(node->what.id.base));
     }
     (void)pthread_mutex_unlock(&x->lock);
     return node != NULL;

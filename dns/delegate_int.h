@@ -15,8 +15,14 @@
 #define DELEGATE_ALLOWFROM_TEXT_MAX (DELEGATE_ALLOWFROM_MAX * 64u)
 #define DELEGATE_DETAIL_MAX 400u
 #define DELEGATE_HASHED_LEN 54u /* "h-" and the base32 of a SHA-256 digest */
+#define DELEGATE_OBJECT_MAX (ZONE_ACCOUNT_LABEL_LEN + 1 + sizeof(ACME_LABEL) + NAME_TEXT_MAX)
 
 struct expectations;
+/* A pending challenge. */
+struct expectation {
+    struct ident id;
+    char label[ZONE_ACCOUNT_LABEL_LEN + 1]; /* dns-account-01's, else "" */
+};
 
 struct delegate {
     const struct config *cfg;
@@ -43,9 +49,10 @@ MUST_USE struct err delegate_key_load(const char *state_dir, uint8_t key[DELEGAT
 /* --- delegate_expect.c: thread: any, leaf lock --- */
 MUST_USE struct err expectations_new(struct expectations **out);
 void expectations_free(struct expectations *x);
-/* Is digest expected now? id (optional) receives its identifier. */
-bool expectations_find(struct expectations *x, const char *digest, struct ident *id);
-/* The base name whose delegate label is the hashed `label`, when it is expected now. */
+/* Is digest expected now? out: optional. */
+bool expectations_find(struct expectations *x, const char *digest, struct expectation *out);
+/* The base name whose delegate label, with an account's before it or not, is the hashed `label`,
+ * when it is expected now. */
 bool expectations_hashed(struct expectations *x, const char *label, char base[NAME_TEXT_MAX + 1]);
 size_t expectations_sweep(struct expectations *x);
 
@@ -74,6 +81,8 @@ MUST_USE struct err value_put(struct db *db, const char *owner, const char *base
 MUST_USE struct err value_exists(struct db *db, const char *owner, const struct zone_value *value,
                                  bool *is_there);
 MUST_USE struct err values_count(struct db *db, const char *owner, size_t *n);
+/* Values for one host name that live now, whatever labels are before it. */
+MUST_USE struct err values_count_base(struct db *db, const char *base, int64_t now, size_t *n);
 /* The following delete rows and note them in the set. */
 MUST_USE struct err values_drop_expired_at(struct db *db, const char *owner, int64_t now,
                                            struct change_set *set);
@@ -122,11 +131,18 @@ MUST_USE struct err binding_drop(struct db *db, const char *name, const char *la
 MUST_USE struct err bindings_drop(struct db *db, const char *name, size_t *n);
 MUST_USE struct err bindings_list(struct db *db, const char *client, struct delegate_binding **out,
                                   size_t *out_n);
-/* Registrations of clients that published txt at owner; calls fn for each. */
-MUST_USE struct err value_registrations(struct db *db, const char *owner, const char *txt,
+/* Registrations of clients that published txt for this host name; calls fn for each. */
+MUST_USE struct err value_registrations(struct db *db, const char *base, const char *txt,
                                         struct err (*fn)(void *ctx, struct db *db,
                                                          const char *label, const char *client),
                                         void *ctx);
+
+/* --- delegate_persist.c: dns-persist-01's texts --- */
+/* Into the snapshot, at start. */
+MUST_USE struct err persist_load(struct db *db, struct delegate *d);
+/* Remove expired ones of at most DELEGATE_PERSIST_BATCH names; *n: rows. */
+#define DELEGATE_PERSIST_BATCH 100u
+MUST_USE struct err persist_drop_expired(struct db *db, struct delegate *d, size_t *n);
 
 /* --- delegate_publish.c --- */
 /* Publish through a registration whose holder was authenticated: at its label, and late-bound or
@@ -148,9 +164,10 @@ MUST_USE struct err delegate_check_txt(const char *value, struct delegate_refusa
 enum target_kind { TARGET_DIGEST, TARGET_NAME, TARGET_LABEL };
 struct delegate_target {
     enum target_kind kind;
-    char base[NAME_TEXT_MAX + 1];  /* TARGET_NAME */
-    char owner[NAME_TEXT_MAX + 1]; /* all but TARGET_DIGEST */
-    struct registration reg;       /* TARGET_LABEL */
+    char label[ZONE_ACCOUNT_LABEL_LEN + 1]; /* TARGET_NAME: an account's, or "" */
+    char base[NAME_TEXT_MAX + 1];           /* TARGET_NAME */
+    char owner[NAME_TEXT_MAX + 1];          /* all but TARGET_DIGEST */
+    struct registration reg;                /* TARGET_LABEL */
 };
 /* Lower-case UUID text? */
 bool delegate_is_uuid(const char *text, size_t len);
@@ -162,6 +179,14 @@ MUST_USE struct err delegate_parse_base(const struct delegate *d, const char *te
 MUST_USE struct err delegate_parse_domain(const struct delegate *d, const char *domain,
                                           char base[NAME_TEXT_MAX + 1],
                                           struct delegate_refusal *refusal);
+/* Where the values of `base` live, below an account's label or (label "") not; as the automatic
+ * CNAMEs say it. ERR_LIMIT: no room for an account's label in a delegate zone with that long a
+ * name. */
+MUST_USE struct err delegate_owner(const struct delegate *d, const char *label, const char *base,
+                                   char owner[NAME_TEXT_MAX + 1]);
+/* "h-..." of a name. */
+void delegate_hash(const char *base, char out[DELEGATE_HASHED_LEN + 1]);
+/* target->label is set already. */
 MUST_USE struct err delegate_name_target(const struct delegate *d, const char *text, size_t len,
                                          struct delegate_target *target,
                                          struct delegate_refusal *refusal);

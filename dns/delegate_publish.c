@@ -11,12 +11,12 @@
 struct publish_job {
     struct delegate *d;
     const struct delegate_who *who;
-    const char *object; /* for the audit row */
+    char object[DELEGATE_OBJECT_MAX + 1]; /* for the audit row */
     const char *value;
     bool is_cleanup;
     struct delegate_target target;
     bool is_expected;
-    struct ident expected; /* whose challenge the value answers */
+    struct expectation expected; /* whose challenge the value answers */
     struct zone_publisher by;
     struct delegate_refusal *refusal;
     struct change_set *changes; /* during the transaction */
@@ -39,6 +39,8 @@ static const char *door_text(enum delegate_door door)
         return "HTTP storage";
     case DOOR_ADMIN:
         return "the admin API";
+    case DOOR_PREAUTHORIZED:
+        return "no door: the client is preauthorized";
     }
     return "an unknown door";
 }
@@ -162,7 +164,7 @@ static struct err refuse_ident(struct publish_job *job)
 {
     char text[IDENT_TEXT_MAX + 1];
 
-    ident_text(&job->expected, text);
+    ident_text(&job->expected.id, text);
     return delegate_refuse(job->refusal, DELEGATE_FORBIDDEN,
                            "client %s may not have %.120s: add it to the client's names",
                            job->by.client, text);
@@ -180,7 +182,7 @@ static struct err refuse_not_pending(struct publish_job *job, const char *name)
 static struct err check_name(struct publish_job *job)
 {
     const char *base = job->target.base;
-    bool is_for_name = job->is_expected && strcmp(job->expected.base, base) == 0;
+    bool is_for_name = job->is_expected && strcmp(job->expected.id.base, base) == 0;
 
     if (job->who->is_open) {
         return is_for_name ? err_ok() : refuse_not_pending(job, base);
@@ -191,7 +193,7 @@ static struct err check_name(struct publish_job *job)
                                "that covers it) to the client's names",
                                job->by.client, base, base);
     }
-    if (is_for_name && !access_may(job->d->access, job->by.client, &job->expected)) {
+    if (is_for_name && !access_may(job->d->access, job->by.client, &job->expected.id)) {
         return refuse_ident(job);
     }
     return err_ok();
@@ -199,11 +201,18 @@ static struct err check_name(struct publish_job *job)
 
 /* --- the transaction -------------------------------------------------------------------------- */
 
+/* Does the name begin with an account's label? Host names cannot. */
+static bool is_labelled(const char *owner)
+{
+    return zone_is_account_label(owner, strcspn(owner, "."));
+}
+
 static struct err note_hashed(struct db *db, const char *base, const char *owner)
 {
     char label[LABEL_MAX + 1];
-    size_t n = strcspn(owner, ".");
 
+    owner += is_labelled(owner) ? ZONE_ACCOUNT_LABEL_LEN + 1 : 0;
+    size_t n = strcspn(owner, ".");
     if (base[0] == '\0' || n != DELEGATE_HASHED_LEN || strncmp(base, owner, n) == 0) {
         return err_ok();
     }
@@ -212,36 +221,58 @@ static struct err note_hashed(struct db *db, const char *base, const char *owner
     return hashed_put(db, label, base);
 }
 
+static struct err check_room(struct publish_job *job, struct db *db, const char *owner,
+                             const char *base)
+{
+    size_t n = 0;
+
+    TRY(values_count(db, owner, &n));
+    if (n >= ZONE_VALUES_MAX) {
+        return delegate_refuse(job->refusal, DELEGATE_FULL,
+                               "%.120s holds %u values already: clean up, or wait until they "
+                               "expire (one hour after publishing)",
+                               owner, ZONE_VALUES_MAX);
+    }
+    if (!is_labelled(owner)) {
+        return err_ok();
+    }
+    /* There are more labels than any table could hold. */
+    TRY(values_count_base(db, base, clock_unix_s(), &n));
+    if (n >= DELEGATE_BASE_VALUES_MAX) {
+        return delegate_refuse(job->refusal, DELEGATE_FULL,
+                               "%.120s has %u values already, under all accounts' labels: clean "
+                               "up, or wait until they expire (one hour after publishing)",
+                               base, DELEGATE_BASE_VALUES_MAX);
+    }
+    return err_ok();
+}
+
 static struct err put_value(struct publish_job *job, struct db *db, const char *owner,
                             const char *base)
 {
     struct zone_value value;
     bool is_there = false;
     int64_t now = clock_unix_s();
-    size_t n = 0;
 
     memset(&value, 0, sizeof(value));
     memcpy(value.txt, job->value, TXT_VALUE_LEN);
     value.by = job->by;
     TRY(values_drop_expired_at(db, owner, now, job->changes));
     TRY(value_exists(db, owner, &value, &is_there));
-    TRY(values_count(db, owner, &n));
-    if (!is_there && n >= ZONE_VALUES_MAX) {
-        return delegate_refuse(job->refusal, DELEGATE_FULL,
-                               "%.120s holds %u values already: clean up, or wait until they "
-                               "expire (one hour after publishing)",
-                               owner, ZONE_VALUES_MAX);
+    if (!is_there) {
+        TRY(check_room(job, db, owner, base));
     }
     TRY(value_put(db, owner, base, &value, now));
     TRY(note_hashed(db, base, owner));
     return changes_add(job->changes, true, owner, &value);
 }
 
-static struct err put_at_name(struct publish_job *job, struct db *db, const char *name)
+static struct err put_at_name(struct publish_job *job, struct db *db, const char *label,
+                              const char *name)
 {
     char owner[NAME_TEXT_MAX + 1];
 
-    TRY(name_delegate(name, job->d->cfg->delegate_zone, owner));
+    TRY(delegate_owner(job->d, label, name, owner));
     return put_value(job, db, owner, name);
 }
 
@@ -253,15 +284,15 @@ static struct err put_at_bound(void *ctx, struct db *db, const char *name)
     if (!access_may_publish(job->d->access, job->by.client, name)) {
         return err_ok();
     }
-    return put_at_name(job, db, name);
+    return put_at_name(job, db, "", name);
 }
 
 static struct err put_late_bound(struct publish_job *job, struct db *db)
 {
     char rival[CLIENT_NAME_MAX + 1];
-    const char *name = job->expected.base;
+    const char *name = job->expected.id.base;
 
-    if (!access_may(job->d->access, job->by.client, &job->expected)) {
+    if (!access_may(job->d->access, job->by.client, &job->expected.id)) {
         return refuse_ident(job);
     }
     TRY(binding_rival(db, name, job->by.client, rival));
@@ -272,7 +303,7 @@ static struct err put_late_bound(struct publish_job *job, struct db *db)
                                "name and secret",
                                name, rival, name, job->by.client);
     }
-    return put_at_name(job, db, name);
+    return put_at_name(job, db, job->expected.label, name);
 }
 
 static struct err put_registration(struct publish_job *job, struct db *db)
@@ -308,10 +339,11 @@ static struct err remove_values(struct publish_job *job, struct db *db)
 static struct err audit(const struct publish_job *job, struct db *db)
 {
     char detail[DELEGATE_DETAIL_MAX];
+    const struct ip_addr *peer = job->who->peer.family == 0 ? NULL : &job->who->peer;
     const struct audit_row row = {job->is_cleanup ? "delegate.cleanup" : "delegate.publish",
-                                  actor_of(job->who), job->object, &job->who->peer, detail};
+                                  actor_of(job->who), job->object, peer, detail};
     const char *late =
-        job->target.kind == TARGET_LABEL && job->is_expected ? job->expected.base : "";
+        job->target.kind == TARGET_LABEL && job->is_expected ? job->expected.id.base : "";
 
     delegate_say(detail, sizeof(detail), "value %.8s... %s through %s%s%s%s%.120s", job->value,
                  job->is_cleanup ? "removed" : "published", door_text(job->who->door),
@@ -374,11 +406,13 @@ static struct err run(struct publish_job *job)
 
 static struct err resolve_digest(struct publish_job *job)
 {
+    const struct expectation *x = &job->expected;
+
     if (!job->is_expected) {
         return refuse_not_pending(job, "");
     }
-    return delegate_name_target(job->d, job->expected.base, strlen(job->expected.base),
-                                &job->target, job->refusal);
+    memcpy(job->target.label, x->label, sizeof(x->label));
+    return delegate_name_target(job->d, x->id.base, strlen(x->id.base), &job->target, job->refusal);
 }
 
 /* The label of a registration, published to with a client's own credential or anonymously. */
@@ -414,6 +448,20 @@ static struct err prepare(struct publish_job *job, const char *fqdn)
     return job->target.kind == TARGET_LABEL ? check_label(job) : check_name(job);
 }
 
+/* What the value is for: the host name, the dns-account-01 name, or the label it lies at. */
+static void set_object(struct publish_job *job)
+{
+    const struct delegate_target *t = &job->target;
+
+    if (t->base[0] == '\0') {
+        delegate_say(job->object, sizeof(job->object), "%s", t->owner);
+    } else if (t->label[0] == '\0') {
+        delegate_say(job->object, sizeof(job->object), "%s", t->base);
+    } else {
+        delegate_say(job->object, sizeof(job->object), "%s.%s.%s", t->label, ACME_LABEL, t->base);
+    }
+}
+
 static void set_publisher(struct publish_job *job, const struct delegate_who *who)
 {
     job->who = who;
@@ -433,16 +481,87 @@ struct err delegate_publish(struct delegate *delegate, const struct delegate_who
     memset(&job, 0, sizeof(job));
     job.d = delegate;
     job.value = value;
-    job.object = object;
     job.is_cleanup = is_cleanup;
     job.refusal = refusal;
     set_publisher(&job, who);
     struct err e = prepare(&job, fqdn);
     if (e.code == ERR_OK) {
-        job.object = job.target.base[0] != '\0' ? job.target.base : job.target.owner;
+        set_object(&job);
         e = run(&job);
     }
     return delegate_audit_refused(delegate, who, object, refusal, e);
+}
+
+static struct err put_account(struct publish_job *job, struct db *db)
+{
+    AUTO(changes_freep) struct change_set *changes = NULL;
+
+    TRY(changes_new(job->d, &changes));
+    job->changes = changes;
+    struct err e = put_all(job, db);
+    if (e.code == ERR_OK) {
+        TRY(audit(job, db));
+    }
+    if (e.code == ERR_OK || e.code == ERR_REJECTED) { /* expired values went in any case */
+        TRY(changes_commit(&changes, db, NULL));
+    }
+    return e;
+}
+
+/* A refusal that no peer will read. */
+static struct err refused_inside(const struct delegate_refusal *refusal)
+{
+    if (refusal->reason == DELEGATE_FULL) {
+        FAIL(ERR_LIMIT, "%s", refusal->detail);
+    }
+    if (refusal->reason == DELEGATE_BAD_NAME || refusal->reason == DELEGATE_BAD_TXT) {
+        FAIL(ERR_MALFORMED, "%s", refusal->detail);
+    }
+    FAIL(ERR_DENIED, "%s", refusal->detail);
+}
+
+static struct err prepare_account(struct publish_job *job, const struct ident *id,
+                                  const char *label)
+{
+    TRY(delegate_check_txt(job->value, job->refusal));
+    if (id->is_ip || !zone_is_account_label(label, strlen(label))) {
+        return delegate_refuse(job->refusal, DELEGATE_BAD_NAME,
+                               "dns-account-01 takes a name and an account's label");
+    }
+    memcpy(job->target.label, label, ZONE_ACCOUNT_LABEL_LEN);
+    TRY(delegate_name_target(job->d, id->base, strlen(id->base), &job->target, job->refusal));
+    if (!delegate_publisher_may(job->d, &job->by, id)) {
+        return delegate_refuse(job->refusal, DELEGATE_FORBIDDEN, "client %s may not have %s%.200s",
+                               job->by.client, id->is_wildcard ? "*." : "", id->base);
+    }
+    set_object(job);
+    return err_ok();
+}
+
+struct err delegate_account_put(struct delegate *delegate, struct db *db, const struct ident *id,
+                                const char *label, const char digest[TXT_VALUE_LEN + 1],
+                                const struct zone_publisher *by)
+{
+    struct delegate_refusal refusal;
+    struct delegate_who who;
+    struct publish_job job;
+
+    memset(&refusal, 0, sizeof(refusal));
+    memset(&who, 0, sizeof(who));
+    who.door = DOOR_PREAUTHORIZED;
+    who.is_open = by->is_open;
+    memcpy(who.client, by->client, sizeof(who.client));
+    memset(&job, 0, sizeof(job));
+    job.d = delegate;
+    job.value = digest;
+    job.refusal = &refusal;
+    job.who = &who;
+    job.by = *by;
+    struct err e = prepare_account(&job, id, label);
+    if (e.code == ERR_OK) {
+        e = put_account(&job, db);
+    }
+    return e.code == ERR_REJECTED ? refused_inside(&refusal) : e;
 }
 
 struct err delegate_publish_registration(struct delegate *d, const struct registration *reg,
@@ -462,7 +581,7 @@ struct err delegate_publish_registration(struct delegate *d, const struct regist
     TRY(delegate_check_txt(value, refusal));
     TRY(delegate_check_who(d, who, refusal));
     TRY(name_delegate(reg->label, d->cfg->delegate_zone, job.target.owner));
-    job.object = job.target.owner;
+    set_object(&job);
     job.is_expected = expectations_find(d->expected, value, &job.expected);
     return run(&job);
 }

@@ -226,19 +226,19 @@ struct err bindings_list(struct db *db, const char *client, struct delegate_bind
     return err_ok();
 }
 
-struct err value_registrations(struct db *db, const char *owner, const char *txt,
+struct err value_registrations(struct db *db, const char *base, const char *txt,
                                struct err (*fn)(void *ctx, struct db *db, const char *label,
                                                 const char *client),
                                void *ctx)
 {
     AUTO(db_stmt_release)
     struct db_stmt *q =
-        db_prepare(db, "SELECT registration, client FROM delegate_value WHERE owner = ?1 "
+        db_prepare(db, "SELECT registration, client FROM delegate_value WHERE base = ?1 "
                        "AND txt = ?2 AND client <> '' AND registration <> '' ORDER BY id");
     char label[UUID_TEXT_LEN + 1];
     char client[CLIENT_NAME_MAX + 1];
 
-    db_bind_text(q, 1, owner);
+    db_bind_text(q, 1, base);
     db_bind_text(q, 2, txt);
     while (db_step(q)) {
         db_col_copy(q, 0, label, sizeof(label));

@@ -45,6 +45,15 @@ static const char *const STEPS[] = {
     " PRIMARY KEY (name, label)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX delegate_binding_label ON delegate_binding (label);"
     "CREATE INDEX delegate_binding_client ON delegate_binding (client);",
+    "CREATE INDEX delegate_value_base ON delegate_value (base);"
+    "CREATE TABLE delegate_persist ("
+    " base TEXT NOT NULL,"
+    " account TEXT NOT NULL,"
+    " text TEXT NOT NULL,"
+    " expires INTEGER NOT NULL,"
+    " PRIMARY KEY (base, account)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX delegate_persist_account ON delegate_persist (account);"
+    "CREATE INDEX delegate_persist_expires ON delegate_persist (expires);",
 };
 
 const struct store_module DELEGATE_STORE_MODULE = {"delegate", STEPS, ARRAY_N(STEPS)};
@@ -123,6 +132,23 @@ struct err values_count(struct db *db, const char *owner, size_t *n)
     int64_t count = 0;
 
     db_bind_text(q, 1, owner);
+    if (db_step(q)) {
+        count = db_col_int(q, 0);
+    }
+    TRY(db_finish(q));
+    *n = (size_t)count;
+    return err_ok();
+}
+
+struct err values_count_base(struct db *db, const char *base, int64_t now, size_t *n)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "SELECT COUNT(*) FROM delegate_value WHERE base = ?1 AND expires > ?2");
+    int64_t count = 0;
+
+    db_bind_text(q, 1, base);
+    db_bind_int(q, 2, now);
     if (db_step(q)) {
         count = db_col_int(q, 0);
     }

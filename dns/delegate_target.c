@@ -2,10 +2,12 @@
  * zone. */
 #include "dns/delegate_int.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define ACME_PREFIX ACME_LABEL "."
 #define ACME_PREFIX_LEN (sizeof(ACME_PREFIX) - 1)
+#define LABELLED (ZONE_ACCOUNT_LABEL_LEN + 1) /* an account's label and its dot */
 #define SHOWN_NAME_MAX 100 /* characters of a name in a sentence, so that its advice fits too */
 
 bool delegate_is_uuid(const char *text, size_t len)
@@ -68,12 +70,51 @@ struct err delegate_parse_domain(const struct delegate *d, const char *domain,
     return delegate_parse_base(d, domain, len, base, refusal);
 }
 
+void delegate_hash(const char *base, char out[DELEGATE_HASHED_LEN + 1])
+{
+    uint8_t digest[SHA256_LEN];
+    char text[DELEGATE_HASHED_LEN + 1];
+
+    sha256_plain(base, strlen(base), digest);
+    base32_encode(digest, sizeof(digest), text);
+    memcpy(out, "h-", 2);
+    memcpy(out + 2, text, DELEGATE_HASHED_LEN - 2);
+    out[DELEGATE_HASHED_LEN] = '\0';
+}
+
+struct err delegate_owner(const struct delegate *d, const char *label, const char *base,
+                          char owner[NAME_TEXT_MAX + 1])
+{
+    const char *zone = d->cfg->delegate_zone;
+    char hashed[DELEGATE_HASHED_LEN + 1];
+
+    if (label[0] == '\0') {
+        return name_delegate(base, zone, owner);
+    }
+    if (LABELLED + strlen(base) + 1 + strlen(zone) > NAME_TEXT_MAX) {
+        delegate_hash(base, hashed);
+        base = hashed;
+    }
+    int n = snprintf(owner, NAME_TEXT_MAX + 1, "%s.%s.%s", label, base, zone);
+    if (n < 0 || (size_t)n > NAME_TEXT_MAX) {
+        FAIL(ERR_LIMIT, "delegate zone %.253s is too long for the labels of accounts", zone);
+    }
+    return err_ok();
+}
+
 struct err delegate_name_target(const struct delegate *d, const char *text, size_t len,
                                 struct delegate_target *target, struct delegate_refusal *refusal)
 {
     target->kind = TARGET_NAME;
     TRY(delegate_parse_base(d, text, len, target->base, refusal));
-    return name_delegate(target->base, d->cfg->delegate_zone, target->owner);
+    struct err e = delegate_owner(d, target->label, target->base, target->owner);
+    if (e.code == ERR_LIMIT && target->label[0] != '\0') {
+        return delegate_refuse(refusal, DELEGATE_BAD_NAME,
+                               "the delegate zone's name leaves no room for an account's label "
+                               "before %.100s: use dns-01, or configure a shorter delegate_zone",
+                               target->base);
+    }
+    return e;
 }
 
 struct label_job {
@@ -130,7 +171,8 @@ static struct err hashed_target(struct delegate *d, const char *label,
     return delegate_name_target(d, target->base, strlen(target->base), target, refusal);
 }
 
-/* fqdn: lower case, without trailing dot. */
+/* fqdn: lower case, without trailing dot and an account's label; left: without the delegate
+ * zone. */
 static struct err zone_target(struct delegate *d, const char *fqdn, size_t left,
                               struct delegate_target *target, struct delegate_refusal *refusal)
 {
@@ -141,7 +183,7 @@ static struct err zone_target(struct delegate *d, const char *fqdn, size_t left,
         memcpy(label, fqdn, left);
         label[left] = '\0';
     }
-    if (is_label && delegate_is_uuid(label, left)) {
+    if (is_label && target->label[0] == '\0' && delegate_is_uuid(label, left)) {
         return label_target(d, label, target, refusal);
     }
     if (is_label && left == DELEGATE_HASHED_LEN && strncmp(label, "h-", 2) == 0) {
@@ -150,10 +192,22 @@ static struct err zone_target(struct delegate *d, const char *fqdn, size_t left,
     return delegate_name_target(d, fqdn, left, target, refusal);
 }
 
+/* An account's label at the front: how many characters it and its dot are. */
+static size_t take_label(const char *text, char label[ZONE_ACCOUNT_LABEL_LEN + 1])
+{
+    if (strcspn(text, ".") != ZONE_ACCOUNT_LABEL_LEN || text[ZONE_ACCOUNT_LABEL_LEN] != '.' ||
+        !zone_is_account_label(text, ZONE_ACCOUNT_LABEL_LEN)) {
+        return 0;
+    }
+    memcpy(label, text, ZONE_ACCOUNT_LABEL_LEN);
+    label[ZONE_ACCOUNT_LABEL_LEN] = '\0';
+    return LABELLED;
+}
+
 struct err delegate_find_target(struct delegate *d, const char *fqdn,
                                 struct delegate_target *target, struct delegate_refusal *refusal)
 {
-    char text[ACME_PREFIX_LEN + NAME_TEXT_MAX + 2];
+    char text[LABELLED + ACME_PREFIX_LEN + NAME_TEXT_MAX + 2];
     size_t len = strnlen(fqdn, sizeof(text));
 
     if (len == sizeof(text) || len == 0) {
@@ -165,14 +219,15 @@ struct err delegate_find_target(struct delegate *d, const char *fqdn,
     }
     len -= text[len - 1] == '.' ? 1u : 0u;
     text[len] = '\0';
-    if (strncmp(text, ACME_PREFIX, ACME_PREFIX_LEN) == 0) {
-        return delegate_name_target(d, text + ACME_PREFIX_LEN, len - ACME_PREFIX_LEN, target,
-                                    refusal);
+    const char *rest = text + take_label(text, target->label);
+    if (strncmp(rest, ACME_PREFIX, ACME_PREFIX_LEN) == 0) {
+        rest += ACME_PREFIX_LEN;
+        return delegate_name_target(d, rest, strlen(rest), target, refusal);
     }
-    size_t left = len > NAME_TEXT_MAX ? 0 : left_of_zone(d, text);
+    size_t left = len > NAME_TEXT_MAX ? 0 : left_of_zone(d, rest);
     if (left > 0) {
         memcpy(target->owner, text, len + 1);
-        return zone_target(d, text, left, target, refusal);
+        return zone_target(d, rest, left, target, refusal);
     }
     return delegate_refuse(refusal, DELEGATE_BAD_NAME,
                            "'%.100s' is no place for a challenge: use _acme-challenge.<name> or "

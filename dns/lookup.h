@@ -4,10 +4,11 @@
  * Names that we serve are answered in-process by answer_build() over the current snapshot: the same
  * function that answers DNS. Other names: our own chase over `resolvers` (UDP with TCP on
  * truncation, EDNS 1232, random ids and source ports; id, question and peer of every answer are
- * checked), CNAMEs followed by us, at most RESOLVE_HOPS_MAX, loops detected; a chase that reaches a
+ * checked), CNAMEs followed by us, at most LOOKUP_HOPS_MAX, loops detected; a chase that reaches a
  * name that we serve goes on in-process. Resolvers among our own listeners are skipped. Every step
  * is written, in words, into the trail.
- * Thread: the loop's, except lookups_new() and lookups_free(). Replaces dns/resolve.h. */
+ * Not checked: DNSSEC.
+ * Thread: the loop's, except lookups_new() and lookups_free(). RFC 1034 §3.6.2, RFC 5452. */
 #ifndef DNS_LOOKUP_H
 #define DNS_LOOKUP_H
 
@@ -19,7 +20,6 @@
 #include "core/util/err.h"
 #include "core/util/loop.h"
 #include "core/util/name.h"
-#include "dns/resolve.h" /* struct resolve_config, until it moves here */
 #include "dns/zone.h"
 
 #define LOOKUP_HOPS_MAX 16u
@@ -28,6 +28,14 @@
 #define LOOKUP_RDATA_LEN_MAX 1024u
 #define LOOKUPS_MAX 8192u /* in flight */
 #define LOOKUP_END_MAX (NAME_TEXT_MAX + 64u)
+
+struct resolve_config {
+    const struct ip_endpoint *resolvers;
+    size_t resolvers_n;
+    /* our DNS listeners; 0.0.0.0 and :: match every local address with that port */
+    const struct ip_endpoint *own;
+    size_t own_n;
+};
 
 enum lookup_type { LOOKUP_A = 1, LOOKUP_TXT = 16, LOOKUP_AAAA = 28, LOOKUP_CAA = 257 };
 
@@ -47,7 +55,8 @@ struct lookup_result { /* valid during the callback only */
     bool is_ours;                 /* the chase ended at a name that we serve: */
     char end[LOOKUP_END_MAX + 1]; /* the last name asked for, lower case, may hold underscores */
     struct lookup_rdata rdata[LOOKUP_RDATA_MAX];
-    size_t rdata_n; /* longer records and further ones are left out */
+    size_t rdata_n;
+    bool is_cut; /* longer records or further ones were left out */
 };
 typedef void (*lookup_fn)(void *arg, const struct lookup_result *result);
 
@@ -55,13 +64,14 @@ struct lookups;
 /* Borrows everything; config is read at each question. zones may be NULL (nothing is ours). */
 MUST_USE struct err lookups_new(struct loop *loop, const struct resolve_config *config,
                                 struct zone_db *zones, struct lookups **out);
-/* After loop_stop(). Look-ups in flight end without their callback. NULL is fine. */
+/* After loop_stop() and before loop_free(). Look-ups in flight end without their callback. NULL is
+ * fine. */
 void lookups_free(struct lookups *lookups);
 
 struct lookup;
 /* Ask for `type` at `name`; fn is called exactly once, never from inside this call, unless the
  * look-up is cancelled before. deadline_ms: clock_mono_ms(). trail: borrowed until then, gets one
- * phrase per step, "; " between them. *out is valid until fn is called. ERR_MALFORMED for a name
+ * phrase per step, "; " between them; look-ups may share one. *out is valid until fn is called. ERR_MALFORMED for a name
  * that has no wire form, ERR_LIMIT at LOOKUPS_MAX, ERR_NOMEM. */
 MUST_USE struct err lookup_start(struct lookups *lookups, const char *name, enum lookup_type type,
                                  int64_t deadline_ms, struct buf *trail, lookup_fn fn, void *arg,

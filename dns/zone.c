@@ -42,12 +42,13 @@ struct err zone_db_new(const struct config *cfg, uint32_t serial_start, struct z
 
     TRY_PTR(snap);
     TRY_PTR(db);
-    TRY(zone_table_new(cfg, serial_start, &table));
+    TRY(zone_table_new(cfg, &table));
     if (pthread_mutex_init(&db->lock, NULL) != 0) {
         FAIL(ERR_NOMEM, "zone: mutex");
     }
     snap->table = table;
     snap->serial = serial_start;
+    snap->zones_serial = serial_start;
     atomic_init(&db->snap, MOVE(snap));
     atomic_init(&db->epoch, 1);
     atomic_init(&db->serial, serial_start);
@@ -177,9 +178,9 @@ static void retire(struct zone_db *db, struct retired *r)
 }
 
 /* Put `add` (it may replace one of the same name) or, when NULL, take `gone` out, and publish.
- * Takes *add on success. */
+ * Takes *add on success. is_zones: it lies in another zone than the delegate zone. */
 static struct err publish(struct zone_db *db, struct zone_owner **add,
-                          const struct zone_owner *gone, uint32_t serial)
+                          const struct zone_owner *gone, bool is_zones, uint32_t serial)
 {
     AUTO(mem_freep) struct zone_snapshot *next = mem_zalloc(sizeof(*next));
     AUTO(mem_freep) struct retired *retired = mem_zalloc(sizeof(*retired));
@@ -190,6 +191,9 @@ static struct err publish(struct zone_db *db, struct zone_owner **add,
     TRY_PTR(retired);
     *next = *now;
     next->serial = serial;
+    if (is_zones) {
+        next->zones_serial = serial;
+    }
     if (*add != NULL) {
         TRY(trie_put(&change, now->owners, *add, &next->owners));
         *add = NULL;
@@ -262,21 +266,12 @@ static struct zone_owner *make_owner(const struct zone_db *db, const uint8_t *wi
     return owner;
 }
 
-static bool read_name(const char *text, struct dns_name *out)
-{
-    uint8_t wire[NAME_WIRE_MAX];
-    size_t len = sizeof(wire);
-    struct err e = name_to_wire(text, wire, &len);
-
-    return e.code == ERR_OK && dns_name_read(wire, len, out) == len;
-}
-
 static bool read_owner(const struct zone_table *table, const char *text, struct dns_name *name)
 {
     struct zone_match match;
 
-    return read_name(text, name) && zone_find(table, name, &match) && match.zone->is_delegate &&
-           match.apex != 0;
+    return dns_name_parse(text, name) && zone_find(table, name, &match) &&
+           match.zone->is_delegate && match.apex != 0;
 }
 
 static struct err add_locked(struct zone_db *db, const struct dns_name *name,
@@ -302,7 +297,7 @@ static struct err add_locked(struct zone_db *db, const struct dns_name *name,
     values[n] = *value;
     AUTO(mem_freep) struct zone_owner *owner = make_owner(db, name->wire, name->len, values, n + 1);
     TRY_PTR(owner);
-    return publish(db, &owner, NULL, serial);
+    return publish(db, &owner, NULL, false, serial);
 }
 
 struct err zone_value_add(struct zone_db *db, const char *owner, const struct zone_value *value,
@@ -350,7 +345,7 @@ static struct err remove_locked(struct zone_db *db, const struct dns_name *name,
         owner = make_owner(db, name->wire, name->len, kept, n);
         TRY_PTR(owner);
     }
-    return publish(db, &owner, old, serial);
+    return publish(db, &owner, old, false, serial);
 }
 
 struct err zone_value_remove(struct zone_db *db, const char *owner, const char *txt,
@@ -367,6 +362,37 @@ struct err zone_value_remove(struct zone_db *db, const char *owner, const char *
     return e;
 }
 
+/* --- _validation-persist ---------------------------------------------------------------------- */
+
+bool zone_has_persist(const struct zone_db *db, const char *base)
+{
+    struct dns_name name;
+
+    return zone_persist_name(db->table, base, &name);
+}
+
+struct err zone_persist_put(struct zone_db *db, const char *base, const char *const *texts,
+                            size_t n, uint32_t serial)
+{
+    AUTO(mem_freep) struct zone_owner *owner = NULL;
+    struct dns_name name;
+    struct err e = err_ok();
+
+    if (!zone_persist_name(db->table, base, &name)) {
+        FAIL(ERR_NOT_FOUND, "%.253s is no name of a zone that is served here", base);
+    }
+    if (n > 0) {
+        TRY(zone_persist_owner(db->table, &name, texts, n, &owner));
+    }
+    (void)pthread_mutex_lock(&db->lock);
+    const struct zone_owner *old = zone_owner_find(atomic_load(&db->snap), name.wire, name.len);
+    if (owner != NULL || old != NULL) {
+        e = publish(db, &owner, old, true, serial);
+    }
+    (void)pthread_mutex_unlock(&db->lock);
+    return e;
+}
+
 /* --- the validator's view --------------------------------------------------------------------- */
 
 static bool each_value(const struct zone_owner *owner, zone_value_fn fn, void *arg)
@@ -379,14 +405,36 @@ static bool each_value(const struct zone_owner *owner, zone_value_fn fn, void *a
     return false;
 }
 
+static bool follow(const struct zone_snapshot *snap, const struct dns_name *name, zone_value_fn fn,
+                   void *arg, char *target)
+{
+    uint8_t wire[NAME_WIRE_MAX];
+    size_t suffix = 0;
+    size_t len = zone_challenge_target(snap->table, name, wire, &suffix);
+
+    if (len == 0) {
+        return false;
+    }
+    if (target != NULL) {
+        err_ignore(name_from_wire(wire, len, target, NAME_TEXT_MAX + 1));
+    }
+    return each_value(zone_owner_find(snap, wire, len), fn, arg);
+}
+
+static bool read_challenge(const struct zone_snapshot *snap, const char *text,
+                           struct dns_name *name)
+{
+    struct zone_match match;
+
+    return dns_name_parse(text, name) && zone_find(snap->table, name, &match) &&
+           zone_has_challenge(name, &match);
+}
+
 bool zone_challenge_values(const struct zone_snapshot *snap, const char *base, zone_value_fn fn,
                            void *arg, char *target)
 {
     char text[sizeof(ACME_LABEL) + NAME_TEXT_MAX + 1] = ACME_LABEL ".";
     struct dns_name name;
-    struct zone_match match;
-    uint8_t wire[NAME_WIRE_MAX];
-    size_t suffix = 0;
 
     if (target != NULL) {
         target[0] = '\0';
@@ -396,15 +444,7 @@ bool zone_challenge_values(const struct zone_snapshot *snap, const char *base, z
     }
     memcpy(text + sizeof(ACME_LABEL), base, strlen(base) + 1);
     /* Longer than a DNS name may be: nobody can ask for it, so nothing is there. */
-    if (!read_name(text, &name) || !zone_find(snap->table, &name, &match) ||
-        !zone_has_challenge(&name, &match)) {
-        return false;
-    }
-    size_t len = zone_challenge_target(snap->table, &name, wire, &suffix);
-    if (target != NULL) {
-        err_ignore(name_from_wire(wire, len, target, NAME_TEXT_MAX + 1));
-    }
-    return each_value(zone_owner_find(snap, wire, len), fn, arg);
+    return read_challenge(snap, text, &name) && follow(snap, &name, fn, arg, target);
 }
 
 bool zone_owner_values(const struct zone_snapshot *snap, const char *owner, zone_value_fn fn,
@@ -412,8 +452,20 @@ bool zone_owner_values(const struct zone_snapshot *snap, const char *owner, zone
 {
     struct dns_name name;
 
-    return read_name(owner, &name) &&
+    return dns_name_parse(owner, &name) &&
            each_value(zone_owner_find(snap, name.wire, name.len), fn, arg);
+}
+
+bool zone_name_values(const struct zone_snapshot *snap, const char *name, zone_value_fn fn,
+                      void *arg, char *target)
+{
+    struct dns_name parsed;
+
+    if (target != NULL) {
+        target[0] = '\0';
+    }
+    return read_challenge(snap, name, &parsed) ? follow(snap, &parsed, fn, arg, target)
+                                               : zone_owner_values(snap, name, fn, arg);
 }
 
 bool zone_is_served(const struct zone_snapshot *snap, const char *name)
@@ -421,5 +473,5 @@ bool zone_is_served(const struct zone_snapshot *snap, const char *name)
     struct dns_name parsed;
     struct zone_match match;
 
-    return read_name(name, &parsed) && zone_find(snap->table, &parsed, &match);
+    return dns_name_parse(name, &parsed) && zone_find(snap->table, &parsed, &match);
 }

@@ -1,12 +1,18 @@
 /* The name data DNS answers from: an immutable snapshot of zones, delegate values and stored
  * records.
  *
+ * Automatic names, for every well-formed name x of a served zone, whatever is stored:
+ * `_acme-challenge.x` (dns-01) is a CNAME to the delegate name of x, `L._acme-challenge.x`
+ * (dns-account-01: L is "_" and 16 characters of base32) one to L below that delegate name, and
+ * `_validation-persist.x` (dns-persist-01) exists, with the texts put there.
+ *
  * Readers (DNS threads, the validator) enter with zone_read_begin() and see one consistent snapshot
  * without lock or allocation; a writer builds a new snapshot that shares every untouched node with
  * the old one (persistent hash trie, O(log n) copies), publishes it with one atomic store, and
  * frees replaced nodes once no reader can hold them (per-reader epochs). Writers are serialised by
  * a mutex; in the daemon they are the store's on-commit hooks. Serial numbers: the delegate zone's
- * moves on every change; `serial_start` comes from the store so that it never goes back. */
+ * moves on every change, that of the other zones when a text at `_validation-persist` does;
+ * `serial_start` comes from the store so that it never goes back. */
 #ifndef DNS_ZONE_H
 #define DNS_ZONE_H
 
@@ -31,6 +37,11 @@
 #define ZONE_NS_TTL_S 60u
 #define ZONE_READERS_MAX 256u
 #define ZONE_REGISTRATION_MAX 36u
+#define ZONE_ACCOUNT_LABEL_LEN 17u /* "_" and 16 characters of base32 */
+#define ZONE_PERSIST_LABEL "_validation-persist"
+#define ZONE_PERSIST_MAX 64u         /* texts at one name */
+#define ZONE_PERSIST_TEXT_MAX 1024u  /* characters of one */
+#define ZONE_PERSIST_WIRE_MAX 49152u /* their records together, so that an answer can hold them */
 
 /* Who published a value: policy is asked again with this at validation time. */
 struct zone_publisher {
@@ -63,6 +74,21 @@ MUST_USE struct err zone_value_remove(struct zone_db *db, const char *owner, con
                                       const struct zone_publisher *by, uint32_t serial);
 uint32_t zone_serial(const struct zone_db *db);
 
+/* Is there a `_validation-persist.<base>` here: base is a well-formed name in a served zone other
+ * than the delegate zone, and short enough? Thread: any. */
+bool zone_has_persist(const struct zone_db *db, const char *base);
+/* The texts at `_validation-persist.<base>` are these from now on (n 0: none), each a TXT record of
+ * character-strings of up to 255 octets. Equal texts must not be given twice (RFC 2181 §5).
+ * ERR_NOT_FOUND unless zone_has_persist(); ERR_MALFORMED for a text that is empty or longer than
+ * ZONE_PERSIST_TEXT_MAX; ERR_LIMIT at ZONE_PERSIST_MAX or ZONE_PERSIST_WIRE_MAX; ERR_NOMEM. On
+ * failure nothing changes. serial: the zones' new serial. */
+MUST_USE struct err zone_persist_put(struct zone_db *db, const char *base, const char *const *texts,
+                                     size_t n, uint32_t serial);
+/* The octets that this text's record takes of ZONE_PERSIST_WIRE_MAX. */
+size_t zone_persist_wire_len(const char *text);
+/* "_" and 16 characters of lower-case base32? (draft-ietf-acme-dns-account-label-03 §3.1) */
+bool zone_is_account_label(const char *label, size_t len);
+
 /* Readers. One per thread that reads; at most ZONE_READERS_MAX (ERR_LIMIT). */
 struct zone_reader;
 struct zone_snapshot;
@@ -81,6 +107,11 @@ bool zone_challenge_values(const struct zone_snapshot *snap, const char *base, z
 /* Values at exactly this owner name of the delegate zone. */
 bool zone_owner_values(const struct zone_snapshot *snap, const char *owner, zone_value_fn fn,
                        void *arg);
+/* Values at any name, as a TXT question for it is answered: one with an automatic CNAME
+ * (`_acme-challenge.x`, `L._acme-challenge.x`) is followed, and *target (optional, NAME_TEXT_MAX +
+ * 1) then receives where to; else it is an owner name, and *target "". */
+bool zone_name_values(const struct zone_snapshot *snap, const char *name, zone_value_fn fn,
+                      void *arg, char *target);
 /* Is `name` answered by us (a served zone, or the delegate zone)? */
 bool zone_is_served(const struct zone_snapshot *snap, const char *name);
 

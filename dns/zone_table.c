@@ -176,7 +176,7 @@ static struct err set_hostname(struct zone_table *t, const char *hostname)
     return err_ok();
 }
 
-struct err zone_table_new(const struct config *cfg, uint32_t serial, struct zone_table **out)
+struct err zone_table_new(const struct config *cfg, struct zone_table **out)
 {
     AUTO(zone_table_freep) struct zone_table *t = mem_zalloc(sizeof(*t));
     size_t slots_n = 4;
@@ -189,7 +189,6 @@ struct err zone_table_new(const struct config *cfg, uint32_t serial, struct zone
         slots_n *= 2;
     }
     t->mask = (uint32_t)slots_n - 1;
-    t->serial = serial;
     t->slots = mem_array(slots_n, sizeof(*t->slots));
     TRY_PTR(t->slots);
     t->entries = mem_array(cfg->zones_n + 1, sizeof(*t->entries));

@@ -28,7 +28,16 @@
 #define DNS_TYPE_ANY 255u
 #define DNS_CLASS_IN 1u
 
-enum label_kind { LABEL_LDH, LABEL_ACME, LABEL_STAR, LABEL_OTHER };
+/* How a name begins. */
+enum label_kind {
+    LABEL_LDH,
+    LABEL_ACME, /* _acme-challenge */
+    LABEL_STAR,
+    LABEL_ACCOUNT,           /* an account's label (dns-account-01) ... */
+    LABEL_ACCOUNT_CHALLENGE, /* ... and _acme-challenge */
+    LABEL_PERSIST,           /* _validation-persist */
+    LABEL_OTHER
+};
 
 /* A name taken apart. Only the first off_n entries of off are set. */
 struct dns_name {
@@ -37,11 +46,13 @@ struct dns_name {
     uint8_t labels_n;              /* without the root */
     uint8_t off[NAME_LABELS_MAX];  /* of each label's length octet */
     enum label_kind first;         /* LABEL_OTHER for the root */
-    bool is_rest_ldh, is_last_ldh; /* every label behind the first; the top-level one */
+    bool is_rest_ldh, is_last_ldh; /* every label behind what `first` says; the top-level one */
 };
 /* Reads an uncompressed name from p. Octets used, 0 when broken: too long, cut off, or
  * compressed. */
 size_t dns_name_read(const uint8_t *p, size_t left, struct dns_name *out);
+/* The same from a text name. */
+bool dns_name_parse(const char *text, struct dns_name *out);
 
 struct zone_entry {
     uint8_t wire[NAME_WIRE_MAX];
@@ -61,15 +72,13 @@ struct zone_table {
     unsigned labels_max; /* of the deepest zone */
     const struct zone_entry *delegate, *any;
     uint64_t key[2];
-    uint32_t serial; /* of the zones other than the delegate zone */
     uint8_t hostname[NAME_WIRE_MAX];
     uint8_t hostname_len;
     bool is_hostname_ns;
     struct zone_rrs a, aaaa; /* our own */
 };
 
-MUST_USE struct err zone_table_new(const struct config *cfg, uint32_t serial,
-                                   struct zone_table **out);
+MUST_USE struct err zone_table_new(const struct config *cfg, struct zone_table **out);
 void zone_table_free(struct zone_table *table);
 void zone_table_freep(struct zone_table **table);
 
@@ -82,17 +91,27 @@ bool zone_find(const struct zone_table *table, const struct dns_name *name, stru
 /* Is it the name server's name of the zone found? */
 bool zone_is_ns(const struct zone_table *table, const struct dns_name *name,
                 const struct zone_match *match);
-/* Does the zone found have an automatic CNAME at this name (_acme-challenge.<well-formed name>)? */
+/* Does the zone found have an automatic CNAME at this name (_acme-challenge.<well-formed name>, an
+ * account's label before it or not)? */
 bool zone_has_challenge(const struct dns_name *name, const struct zone_match *match);
 /* The CNAME's target; out: NAME_WIRE_MAX octets. Returns its length; *suffix: where the delegate
- * zone starts in it. */
+ * zone starts in it. 0: an account's label does not fit before a hashed name in a delegate zone
+ * whose own name is that long, so there is no CNAME. */
 size_t zone_challenge_target(const struct zone_table *table, const struct dns_name *name,
                              uint8_t *out, size_t *suffix);
 
+/* --- zone_persist.c --- */
+/* The wire name `_validation-persist.<base>`; false where zone_has_persist() is. */
+bool zone_persist_name(const struct zone_table *table, const char *base, struct dns_name *name);
+/* An owner with these texts (n > 0); the results of zone_persist_put(). */
+MUST_USE struct err zone_persist_owner(const struct zone_table *table, const struct dns_name *name,
+                                       const char *const *texts, size_t n, struct zone_owner **out);
+
 struct zone_snapshot {
     const struct zone_table *table;
-    struct trie_node *owners;
-    uint32_t serial; /* the delegate zone's */
+    struct trie_node *owners; /* delegate names, and _validation-persist names with texts */
+    uint32_t serial;          /* the delegate zone's */
+    uint32_t zones_serial;    /* the other zones' */
 };
 static inline const struct zone_owner *zone_owner_find(const struct zone_snapshot *snap,
                                                        const uint8_t *wire, size_t len)

@@ -1,4 +1,4 @@
-/* The owners of the delegate zone as a persistent hash trie, private to dns/.
+/* The owners of stored records as a persistent hash trie, private to dns/.
  *
  * Nodes and owners never change once a snapshot holds them: a change copies the path from the root
  * to one slot and shares the rest. Keys are 64-bit keyed hashes of the lower-case wire name, five
@@ -26,12 +26,15 @@ struct zone_rrs {
 };
 
 /* One allocation: the struct, wire name, RRs, then the values with their publishers (read by the
- * validator only). */
+ * validator only). A name has values or, a _validation-persist one, whole RRs. */
 struct zone_owner {
     uint64_t hash;
     const uint8_t *wire;
     struct zone_rrs txt; /* each text once, whoever published it */
     const struct zone_value *values;
+    const uint8_t *whole; /* RRs of any size, each with its owner: a pointer to the question */
+    uint32_t whole_len;
+    uint16_t whole_n;
     uint16_t values_n;
     uint8_t wire_len;
 };

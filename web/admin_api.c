@@ -134,10 +134,12 @@ static struct err clients_json(struct admin_api *api, json_t **out)
     TRY(access_list(api->o.access, &info, &n));
     json_t *list = json_array();
     for (size_t i = 0; i < n && list != NULL; i++) {
-        json_t *one = json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", info[i].name, "source",
-                                info[i].is_from_config ? "configuration" : "store", "names",
-                                split_list(info[i].names), "networks", split_list(info[i].networks),
-                                "created", time_or_null(info[i].created_unix));
+        json_t *one =
+            json_pack("{s:s, s:s, s:o, s:o, s:b, s:b, s:o}", "name", info[i].name, "source",
+                      info[i].is_from_config ? "configuration" : "store", "names",
+                      split_list(info[i].names), "networks", split_list(info[i].networks),
+                      "preauthorized", info[i].is_preauthorized ? 1 : 0, "limits",
+                      info[i].has_limits ? 1 : 0, "created", time_or_null(info[i].created_unix));
         if (one == NULL || json_array_append_new(list, one) != 0) {
             json_decref(list);
             list = NULL;
@@ -217,28 +219,47 @@ static struct err text_list(const json_t *doc, const char *key, const char **out
     return err_ok();
 }
 
+/* A JSON boolean member; `out` stays as it is when the member is absent. */
+static struct err flag(const json_t *doc, const char *key, bool *out)
+{
+    const json_t *value = json_object_get(doc, key);
+
+    if (value == NULL || json_is_null(value)) {
+        return err_ok();
+    }
+    if (!json_is_boolean(value)) {
+        FAIL(ERR_MALFORMED, "%s: true or false was expected", key);
+    }
+    *out = json_is_true(value);
+    return err_ok();
+}
+
 static struct err add_client(struct admin_api *api, const struct http_req *req, json_t **out)
 {
     const char *names[ACCESS_NAMES_MAX];
     const char *networks[ACCESS_NETWORKS_MAX];
-    size_t names_n = 0;
-    size_t networks_n = 0;
+    struct access_new_client client = {.patterns = names, .networks = networks};
+    bool has_limits = true;
     char secret[CLIENT_SECRET_MAX + 1];
     AUTO(json_decrefp)
     json_t *doc = json_loadb((const char *)req->body, req->body_len, JSON_REJECT_DUPLICATES, NULL);
 
-    const char *name = json_string_value(json_object_get(doc, "name"));
-    if (name == NULL) {
+    client.name = json_string_value(json_object_get(doc, "name"));
+    client.secret = json_string_value(json_object_get(doc, "secret"));
+    if (client.name == NULL) {
         FAIL(ERR_MALFORMED, "a JSON object with a client \"name\" was expected");
     }
-    TRY(text_list(doc, "names", names, ARRAY_N(names), &names_n));
-    TRY(text_list(doc, "networks", networks, ARRAY_N(networks), &networks_n));
-    TRY(access_client_add(api->o.access, name, json_string_value(json_object_get(doc, "secret")),
-                          names, names_n, networks, networks_n, secret));
-    *out = json_pack("{s:s, s:s}", "name", name, "secret", secret);
+    TRY(text_list(doc, "names", names, ARRAY_N(names), &client.patterns_n));
+    TRY(text_list(doc, "networks", networks, ARRAY_N(networks), &client.networks_n));
+    TRY(flag(doc, "preauthorized", &client.is_preauthorized));
+    TRY(flag(doc, "limits", &has_limits));
+    client.has_no_limits = !has_limits;
+    TRY(access_client_create(api->o.access, &client, secret));
+    *out = json_pack("{s:s, s:s, s:b, s:b}", "name", client.name, "secret", secret, "preauthorized",
+                     client.is_preauthorized ? 1 : 0, "limits", has_limits ? 1 : 0);
     mem_wipe(secret, sizeof(secret));
     TRY_PTR(*out);
-    log_ev(LOG_INFO, "admin.client.add", {"client", name});
+    log_ev(LOG_INFO, "admin.client.add", {"client", client.name});
     return err_ok();
 }
 

@@ -8,6 +8,11 @@
 #include "core/util/log.h"
 #include "core/util/mem.h"
 
+#define NOBODY_KEY_LEN (ACCESS_SECRET_LEN / 4u * 3u) /* as most keys are */
+
+static const char WRONG_CREDENTIAL[] =
+    "the client name or its secret is wrong: see 'bailiwick client list'";
+
 struct remove_hook {
     struct err (*fn)(void *ctx, struct db *db, const char *client);
     void *ctx;
@@ -22,7 +27,8 @@ struct access {
     size_t clients_n;
     struct remove_hook hooks[REMOVE_HOOKS_MAX];
     size_t hooks_n;
-    uint8_t nobody_hash[SHA256_LEN]; /* compared when the name is unknown */
+    uint8_t nobody_hash[SHA256_LEN];    /* compared when the name is unknown */
+    uint8_t nobody_key[NOBODY_KEY_LEN]; /* the same for MACs */
 };
 
 static struct client **bucket_of(struct access *access, const char *name)
@@ -139,6 +145,7 @@ struct err access_open(const struct config *cfg, struct store *store, struct acc
     }
     TRY(throttle_new(&access->throttle));
     TRY(random_bytes(access->nobody_hash, sizeof(access->nobody_hash)));
+    TRY(random_bytes(access->nobody_key, sizeof(access->nobody_key)));
     for (size_t i = 0; i < cfg->clients_n; i++) {
         AUTO(client_unrefp) struct client *client = NULL;
         struct err e = client_from_config(&cfg->clients[i], &client);
@@ -209,7 +216,7 @@ struct err access_authenticate(struct access *access, const char *name, const ch
     mem_wipe(given, sizeof(given));
     if (!is_equal || client == NULL) {
         throttle_count(access->throttle, peer, clock_mono_ms());
-        FAIL(ERR_DENIED, "the client name or its secret is wrong: see 'bailiwick client list'");
+        FAIL(ERR_DENIED, "%s", WRONG_CREDENTIAL);
     }
     if (!client_network_ok(client, peer)) {
         *is_network = true;
@@ -252,12 +259,12 @@ bool access_may(struct access *access, const char *name, const struct ident *id)
 bool access_may_publish(struct access *access, const char *name, const char *base)
 {
     AUTO(client_unrefp) struct client *client = lookup(access, name);
-    struct ident id = {.base = ""};
+    struct ident id;
 
     if (client == NULL || strlen(base) > NAME_TEXT_MAX) {
         return false;
     }
-    memcpy(id.base, base, strlen(base) + 1);
+    ident_from_stored(base, false, &id); /* an address is nobody's */
     struct ident wildcard = id;
     wildcard.is_wildcard = true;
     return client_may(client, &id) || client_may(client, &wildcard);
@@ -299,6 +306,44 @@ struct err access_secret_hash(struct access *access, const char *name, uint8_t o
     return err_ok();
 }
 
+struct err access_key(struct access *access, const char *name, uint8_t *key, size_t *key_len,
+                      char name_out[CLIENT_NAME_MAX + 1])
+{
+    AUTO(client_unrefp) struct client *client = lookup(access, name);
+
+    if (client == NULL) {
+        memcpy(key, access->nobody_key, sizeof(access->nobody_key));
+        *key_len = sizeof(access->nobody_key);
+        name_out[0] = '\0';
+        FAIL(ERR_NOT_FOUND, "%s", WRONG_CREDENTIAL);
+    }
+    memcpy(key, client->key, client->key_len);
+    *key_len = client->key_len;
+    memcpy(name_out, client->name, sizeof(client->name));
+    return err_ok();
+}
+
+bool access_is_preauthorized(struct access *access, const char *name)
+{
+    AUTO(client_unrefp) struct client *client = lookup(access, name);
+
+    return client != NULL && client->is_preauthorized;
+}
+
+bool access_has_limits(struct access *access, const char *name)
+{
+    AUTO(client_unrefp) struct client *client = lookup(access, name);
+
+    return client == NULL || client->has_limits;
+}
+
+bool access_network_names(struct access *access, const char *name, const struct ip_addr *ip)
+{
+    AUTO(client_unrefp) struct client *client = lookup(access, name);
+
+    return client != NULL && is_in(client->networks, client->networks_n, ip);
+}
+
 bool access_is_open(const struct access *access)
 {
     return access->cfg->is_open;
@@ -320,7 +365,7 @@ struct add_job {
 static struct err add_tx(struct db *db, void *arg)
 {
     const struct add_job *job = arg;
-    AUTO(buf_clear) struct buf names = BUF_INIT(CLIENT_TEXT_MAX);
+    AUTO(buf_clear) struct buf detail = BUF_INIT(CLIENT_TEXT_MAX);
     struct err e = client_row_insert(db, job->client, job->secret);
 
     if (e.code == ERR_CONFLICT) {
@@ -328,8 +373,10 @@ static struct err add_tx(struct db *db, void *arg)
              job->client->name);
     }
     TRY(e);
-    TRY(client_names_text(job->client, &names));
-    const struct audit_row row = {"client.add", "admin", job->client->name, NULL, buf_str(&names)};
+    buf_puts(&detail, job->client->is_preauthorized ? "preauthorized; " : "");
+    buf_puts(&detail, job->client->has_limits ? "" : "no limits; ");
+    TRY(client_names_text(job->client, &detail));
+    const struct audit_row row = {"client.add", "admin", job->client->name, NULL, buf_str(&detail)};
     TRY(audit_write(db, &row));
     return db_on_commit(db, link_client, unref_client, client_ref(job->client));
 }
@@ -347,25 +394,32 @@ static struct err join(const char *const *items, size_t n, struct buf *out)
     return buf_check(out);
 }
 
-struct err access_client_add(struct access *access, const char *name, const char *secret,
-                             const char *const *patterns, size_t patterns_n,
-                             const char *const *networks, size_t networks_n, char *secret_out)
+static void wipe_made(char (*made)[ACCESS_SECRET_LEN + 1])
 {
-    AUTO(buf_clear) struct buf names_text = BUF_INIT(CLIENT_TEXT_MAX);
-    AUTO(buf_clear) struct buf networks_text = BUF_INIT(CLIENT_TEXT_MAX);
-    AUTO(client_unrefp) struct client *client = NULL;
-    char made[ACCESS_SECRET_LEN + 1] = "";
+    mem_wipe(made, sizeof(*made));
+}
 
-    TRY(join(patterns, patterns_n, &names_text));
-    TRY(join(networks, networks_n, &networks_text));
+struct err access_client_create(struct access *access, const struct access_new_client *new_client,
+                                char *secret_out)
+{
+    AUTO(buf_clear) struct buf names = BUF_INIT(CLIENT_TEXT_MAX);
+    AUTO(buf_clear) struct buf networks = BUF_INIT(CLIENT_TEXT_MAX);
+    AUTO(client_unrefp) struct client *client = NULL;
+    const char *secret = new_client->secret;
+    AUTO(wipe_made) char made[ACCESS_SECRET_LEN + 1] = "";
+
+    TRY(join(new_client->patterns, new_client->patterns_n, &names));
+    TRY(join(new_client->networks, new_client->networks_n, &networks));
     if (secret == NULL) {
         TRY(random_alnum(made, ACCESS_SECRET_LEN));
         secret = made;
     }
-    TRY(client_from_text(name, secret, buf_str(&names_text), buf_str(&networks_text), &client));
+    TRY(client_from_text(new_client->name, secret, buf_str(&names), buf_str(&networks), &client));
     client->access = access;
     client->created_unix = clock_unix_s();
-    AUTO(client_unrefp) struct client *same = lookup(access, name);
+    client->is_preauthorized = new_client->is_preauthorized;
+    client->has_limits = !new_client->has_no_limits;
+    AUTO(client_unrefp) struct client *same = lookup(access, new_client->name);
     if (same != NULL) {
         FAIL(ERR_CONFLICT, "client %s exists already%s: remove it first, or choose another name",
              same->name, same->is_from_config ? " (in the configuration)" : "");
@@ -375,7 +429,6 @@ struct err access_client_add(struct access *access, const char *name, const char
     if (e.code == ERR_OK) {
         memcpy(secret_out, secret, strlen(secret) + 1);
     }
-    mem_wipe(made, sizeof(made));
     return e;
 }
 
@@ -440,6 +493,8 @@ static struct err describe(const struct client *client, struct access_client_inf
     TRY(client_networks_text(client, &networks));
     memcpy(info->name, client->name, sizeof(info->name));
     info->is_from_config = client->is_from_config;
+    info->is_preauthorized = client->is_preauthorized;
+    info->has_limits = client->has_limits;
     info->created_unix = client->created_unix;
     info->names = mem_strdup(buf_str(&names));
     info->networks = mem_strdup(buf_str(&networks));

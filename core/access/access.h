@@ -60,7 +60,9 @@ MUST_USE struct err access_exists_tx(struct access *access, struct db *db, const
 /* SHA-256 of the client's secret: an input of derived passwords. ERR_NOT_FOUND. */
 MUST_USE struct err access_secret_hash(struct access *access, const char *name, uint8_t out[32]);
 /* The client's MAC key, which is its secret's base64 decoding (external account binding, TSIG), and
- * its stored spelling. key: ACCESS_KEY_MAX bytes, wiped by the caller (mem_wipe). ERR_NOT_FOUND. */
+ * its stored spelling. key: ACCESS_KEY_MAX bytes, wiped by the caller (mem_wipe). ERR_NOT_FOUND with
+ * the sentence of a wrong credential; key is then a random one that no client has and name_out is
+ * "", so that the caller can spend the time of a wrong MAC all the same. */
 #define ACCESS_KEY_MAX (CLIENT_SECRET_MAX / 4u * 3u)
 MUST_USE struct err access_key(struct access *access, const char *name, uint8_t *key,
                                size_t *key_len, char name_out[CLIENT_NAME_MAX + 1]);
@@ -96,15 +98,11 @@ struct access_new_client {
     bool is_preauthorized;
     bool has_no_limits;
 };
-/* Add a stored client. secret_out: CLIENT_SECRET_MAX + 1, wiped by
- * the caller. ERR_CONFLICT when the name exists, ERR_MALFORMED/ERR_LIMIT with a sentence for bad
- * names, patterns, networks. Durable on return. */
+/* Add a stored client. secret_out: CLIENT_SECRET_MAX + 1, wiped by the caller. ERR_CONFLICT when
+ * the name exists, ERR_MALFORMED/ERR_LIMIT with a sentence for bad names, patterns, networks.
+ * Durable on return. */
 MUST_USE struct err access_client_create(struct access *access,
                                          const struct access_new_client *client, char *secret_out);
-MUST_USE struct err access_client_add(struct access *access, const char *name, const char *secret,
-                                      const char *const *patterns, size_t patterns_n,
-                                      const char *const *networks, size_t networks_n,
-                                      char *secret_out);
 /* Remove a stored client; also calls every hook registered with access_on_remove() inside the same
  * transaction. ERR_NOT_FOUND; ERR_DENIED with a sentence for configured clients. */
 MUST_USE struct err access_client_remove(struct access *access, const char *name);

@@ -25,10 +25,14 @@ struct client {
     bool is_from_config;
     char name[CLIENT_NAME_MAX + 1];
     uint8_t secret_hash[SHA256_LEN];
+    uint8_t key[ACCESS_KEY_MAX]; /* the secret, decoded; wiped with the entry */
+    size_t key_len;
     struct name_pattern *patterns;
     size_t patterns_n;
     struct ip_net *networks;
     size_t networks_n;
+    bool is_preauthorized;
+    bool has_limits;
     int64_t created_unix;
 };
 

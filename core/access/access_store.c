@@ -22,6 +22,8 @@ static const char *const STEPS[] = {
     " peer TEXT NOT NULL,"
     " detail TEXT NOT NULL) STRICT;"
     "CREATE INDEX audit_event ON audit (event, id);",
+    "ALTER TABLE client ADD COLUMN preauthorized INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE client ADD COLUMN limits INTEGER NOT NULL DEFAULT 1;",
 };
 
 const struct store_module ACCESS_STORE_MODULE = {"access", STEPS, ARRAY_N(STEPS)};
@@ -30,13 +32,16 @@ struct err client_rows_load(struct db *db, client_row_fn fn, void *ctx)
 {
     AUTO(db_stmt_release)
     struct db_stmt *q =
-        db_prepare(db, "SELECT name, secret, names, networks, created FROM client ORDER BY name");
+        db_prepare(db, "SELECT name, secret, names, networks, created, preauthorized, limits "
+                       "FROM client ORDER BY name");
 
     while (db_step(q)) {
         struct client *client = NULL;
         TRY(client_from_text(db_col_text(q, 0, NULL), db_col_text(q, 1, NULL),
                              db_col_text(q, 2, NULL), db_col_text(q, 3, NULL), &client));
         client->created_unix = db_col_int(q, 4);
+        client->is_preauthorized = db_col_int(q, 5) != 0;
+        client->has_limits = db_col_int(q, 6) != 0;
         TRY(fn(ctx, client));
     }
     return db_finish(q);
@@ -48,8 +53,8 @@ struct err client_row_insert(struct db *db, const struct client *client, const c
     AUTO(buf_clear) struct buf networks = BUF_INIT(CLIENT_TEXT_MAX);
     AUTO(db_stmt_release)
     struct db_stmt *q =
-        db_prepare(db, "INSERT INTO client (name, secret, names, networks, created) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5)");
+        db_prepare(db, "INSERT INTO client (name, secret, names, networks, created, "
+                       "preauthorized, limits) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
 
     TRY(client_names_text(client, &names));
     TRY(client_networks_text(client, &networks));
@@ -58,6 +63,8 @@ struct err client_row_insert(struct db *db, const struct client *client, const c
     db_bind_text(q, 3, buf_str(&names));
     db_bind_text(q, 4, buf_str(&networks));
     db_bind_int(q, 5, client->created_unix);
+    db_bind_int(q, 6, client->is_preauthorized ? 1 : 0);
+    db_bind_int(q, 7, client->has_limits ? 1 : 0);
     return db_run(q, NULL);
 }
 

@@ -14,6 +14,7 @@ void client_unref(struct client *client)
 {
     if (client != NULL && atomic_fetch_sub(&client->refs, 1) == 1) {
         mem_wipe(client->secret_hash, sizeof(client->secret_hash));
+        mem_wipe(client->key, sizeof(client->key));
         mem_free(client->patterns);
         mem_free(client->networks);
         mem_free(client);
@@ -51,6 +52,9 @@ static struct err client_new(const char *name, const char *secret, struct client
     }
     memcpy(client->name, name, strlen(name) + 1);
     TRY(sha256(secret, strlen(secret), client->secret_hash));
+    client->key_len = sizeof(client->key);
+    TRY(base64_decode_any(secret, strlen(secret), client->key, &client->key_len));
+    client->has_limits = true;
     *out = MOVE(client);
     return err_ok();
 }
@@ -61,6 +65,8 @@ struct err client_from_config(const struct config_client *cfg, struct client **o
 
     TRY(client_new(cfg->name, cfg->secret, &client));
     client->is_from_config = true;
+    client->is_preauthorized = cfg->is_preauthorized;
+    client->has_limits = cfg->has_limits;
     if (cfg->names_n > 0) {
         client->patterns = mem_dup(cfg->names, cfg->names_n * sizeof(*cfg->names));
         TRY_PTR(client->patterns);

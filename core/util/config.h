@@ -59,7 +59,7 @@ enum config_key_types { CONFIG_KEYS_EC = 1, CONFIG_KEYS_RSA = 2, CONFIG_KEYS_ED2
 #define CONFIG_PROFILE_NAME_MAX 32u
 struct config_profile {
     char name[CONFIG_PROFILE_NAME_MAX + 1]; /* letters, digits, '-', '_'; not a built-in one's */
-    char *description;                      /* one line; "" = made from the rest */
+    char *description;                      /* one line; made from the rest when none is written */
     int64_t lifetime_s;
     bool has_server_auth, has_client_auth; /* usages: extended key usages; default server-auth */
     unsigned key_types;                    /* of enum config_key_types; default all */
@@ -135,8 +135,13 @@ MUST_USE struct err config_parse(const char *label, const char *text, size_t len
                                  struct buf *problems, struct config **out);
 void config_free(struct config *cfg);
 void config_freep(struct config **cfg); /* for AUTO() */
-/* Append the reference (Markdown table rows: key, type, default, environment name, sentence)
- * generated from the table. */
+/* Do two loaded configurations differ in what is read once, at the start? Appends the keys that do
+ * to `keys`, as in "listen.dns, zones"; of zones and clients only these words. What SIGHUP reads
+ * again (acme, validation, profiles, log.level, the files of tls.cert and tls.key) is not looked
+ * at. Defaults that were made from other keys or from the machine count with their value. */
+bool config_differs_elsewhere(const struct config *a, const struct config *b, struct buf *keys);
+/* Append the reference (Markdown table rows: key, type, default, environment name, whether SIGHUP
+ * reads it, sentence) generated from the table. */
 void config_reference(struct buf *out);
 /* A client name / secret as product.md rules; why (optional) gets a static phrase. */
 bool config_client_name_ok(const char *name);

@@ -1,5 +1,5 @@
-/* The environment: BAILIWICK_ + the key's path in upper case, lists separated by commas, zones and
- * clients in their compact forms, and for each variable a twin with _FILE that names a file holding
+/* The environment: BAILIWICK_ + the key's path in upper case, lists separated by commas, zones,
+ * clients and profiles in their compact forms, and for each variable a twin with _FILE that names a file holding
  * the value. */
 #include "core/util/config_internal.h"
 
@@ -132,8 +132,31 @@ static struct err read_zone(struct config_loader *loader, char *text,
     return err_ok();
 }
 
-/* name:secret:pattern[+pattern...][:network[+network...]]; networks come last because IPv6 has
- * colons. */
+/* The words behind a client's name. */
+static void read_client_words(struct config_loader *loader, struct config_client *client,
+                              char *words, const struct config_where *where)
+{
+    while (words != NULL) {
+        char *next = strchr(words, '+');
+        if (next != NULL) {
+            *next++ = '\0';
+        }
+        if (strcmp(words, "preauthorized") == 0) {
+            client->is_preauthorized = true;
+        } else if (strcmp(words, "no-limits") == 0) {
+            client->has_limits = false;
+        } else {
+            config_problem(loader, where, "clients",
+                           "'%.80s' is not preauthorized or no-limits, which may follow a "
+                           "client's name",
+                           words);
+        }
+        words = next;
+    }
+}
+
+/* name[+preauthorized][+no-limits]:secret:pattern[+pattern...][:network[+network...]]; networks
+ * come last because IPv6 has colons. */
 static struct err read_client(struct config_loader *loader, char *text,
                               const struct config_where *where)
 {
@@ -153,6 +176,11 @@ static struct err read_client(struct config_loader *loader, char *text,
     char *networks = strchr(names + 1, ':');
     *secret = '\0';
     *names = '\0';
+    char *words = strchr(text, '+');
+    if (words != NULL) {
+        *words++ = '\0';
+        read_client_words(loader, client, words, where);
+    }
     if (networks != NULL) {
         *networks = '\0';
         TRY(set_split(loader, client, "clients.networks", networks + 1, '+', where));
@@ -162,6 +190,52 @@ static struct err read_client(struct config_loader *loader, char *text,
     TRY(set_split(loader, client, "clients.names", names + 1, '+', where));
     config_client_finish(loader, client);
     return err_ok();
+}
+
+/* name=lifetime[:[usage+usage]][:key type[+key type...]] */
+static struct err read_profile(struct config_loader *loader, char *text,
+                               const struct config_where *where)
+{
+    struct config_profile *profile = NULL;
+    char *lifetime = strchr(text, '=');
+
+    if (lifetime == NULL) {
+        config_problem(loader, where, "profiles",
+                       "a profile is written name=lifetime[:usages[:key_types]], with + between "
+                       "several");
+        return err_ok();
+    }
+    TRY(config_profile_new(loader, where, &profile));
+    if (profile == NULL) {
+        return err_ok();
+    }
+    *lifetime++ = '\0';
+    char *usages = strchr(lifetime, ':');
+    char *key_types = usages == NULL ? NULL : strchr(usages + 1, ':');
+    if (usages != NULL) {
+        *usages++ = '\0';
+    }
+    if (key_types != NULL) {
+        *key_types++ = '\0';
+        TRY(set_split(loader, profile, "profiles.key_types", key_types, '+', where));
+    }
+    if (usages != NULL && usages[0] != '\0') {
+        TRY(set_split(loader, profile, "profiles.usages", usages, '+', where));
+    }
+    TRY(set_scalar(loader, profile, "profiles.name", text, where));
+    TRY(set_scalar(loader, profile, "profiles.lifetime", lifetime, where));
+    return config_profile_finish(loader, profile);
+}
+
+static void clear_things(struct config_loader *loader, enum config_type type)
+{
+    if (type == TYPE_ZONES) {
+        config_zones_clear(loader);
+    } else if (type == TYPE_CLIENTS) {
+        config_clients_clear(loader);
+    } else {
+        config_profiles_clear(loader);
+    }
 }
 
 static struct err read_things(struct config_loader *loader, const struct config_option *option,
@@ -177,17 +251,15 @@ static struct err read_things(struct config_loader *loader, const struct config_
         return err_ok();
     }
     loader->where[option - CONFIG_OPTIONS] = *where;
-    if (option->type == TYPE_ZONES) {
-        config_zones_clear(loader);
-    } else {
-        config_clients_clear(loader);
-    }
+    clear_things(loader, option->type);
     for (size_t i = 0; i < n; i++) {
         char *at = text + (items[i].text - text); /* the writable way to the item */
         if (option->type == TYPE_ZONES) {
             TRY(read_zone(loader, at, where));
-        } else {
+        } else if (option->type == TYPE_CLIENTS) {
             TRY(read_client(loader, at, where));
+        } else {
+            TRY(read_profile(loader, at, where));
         }
     }
     return err_ok();
@@ -199,12 +271,15 @@ static struct err set_variable(struct config_loader *loader, const struct config
     switch (option->type) {
     case TYPE_ZONES:
     case TYPE_CLIENTS:
+    case TYPE_PROFILES:
         return read_things(loader, option, text, where);
     case TYPE_IPS:
     case TYPE_NETS:
     case TYPE_ENDPOINTS:
     case TYPE_NAMES:
     case TYPE_PATTERNS:
+    case TYPE_USAGES:
+    case TYPE_KEY_TYPES:
     case TYPE_LIST:
         return set_split(loader, loader->cfg, option->key, text, ',', where);
     case TYPE_TEXT:
@@ -215,6 +290,7 @@ static struct err set_variable(struct config_loader *loader, const struct config
     case TYPE_NAME:
     case TYPE_ZONE_NAME:
     case TYPE_CLIENT_NAME:
+    case TYPE_PROFILE_NAME:
     case TYPE_SECRET:
     case TYPE_SECRET_FILE:
     case TYPE_URL:

@@ -27,6 +27,7 @@ enum config_type {
     TYPE_NAME,      /* char[NAME_TEXT_MAX + 1]; "" = default */
     TYPE_ZONE_NAME, /* the same, "." allowed */
     TYPE_CLIENT_NAME,
+    TYPE_PROFILE_NAME,
     TYPE_SECRET,
     TYPE_SECRET_FILE,
     TYPE_URL,
@@ -36,17 +37,27 @@ enum config_type {
     TYPE_ENDPOINTS,
     TYPE_NAMES,
     TYPE_PATTERNS,
+    TYPE_USAGES,    /* choices: has_server_auth and has_client_auth of a profile */
+    TYPE_KEY_TYPES, /* choices: a mask of enum config_key_types */
     TYPE_ZONES,
     TYPE_CLIENTS,
+    TYPE_PROFILES,
     TYPE_LIST, /* only for keys of a later release */
     TYPE_MAP   /* the same */
 };
-enum config_scope { SCOPE_CONFIG, SCOPE_ZONE, SCOPE_CLIENT };
+enum config_scope { SCOPE_CONFIG, SCOPE_ZONE, SCOPE_CLIENT, SCOPE_PROFILE };
+/* What SIGHUP does for a key. */
+enum config_reload {
+    RELOAD_NO,
+    RELOAD_YES,
+    RELOAD_FILE /* the file at the path that was read at the start is read again */
+};
 
 struct config_option {
     const char *key; /* full path */
     enum config_scope scope;
     enum config_type type;
+    enum config_reload reload;
     bool is_later;      /* accepted only with its default */
     const char *preset; /* as it would be written; lists comma separated */
     const char *shown;  /* the default as the reference words it, when preset does not say it */
@@ -89,7 +100,8 @@ struct config_loader {
     struct config_where where[CONFIG_OPTIONS_MAX]; /* where each option was set last */
     struct config_where *zone_where;               /* parallel to cfg->zones */
     struct config_where *client_where;             /* parallel to cfg->clients */
-    size_t thing_problems_n; /* problems_n when the newest zone or client began */
+    struct config_where *profile_where;            /* parallel to cfg->acme.profiles */
+    size_t thing_problems_n; /* problems_n when the newest zone, client or profile began */
 };
 
 /* What the default values need to know about the machine. */
@@ -115,13 +127,23 @@ size_t config_distance(const char *a, const char *b);
 /* --- config_value.c */
 void config_problem(struct config_loader *loader, const struct config_where *where, const char *key,
                     const char *fmt, ...) PRINTF_LIKE(4, 5);
-/* base: the struct config, config_zone or config_client that option->offset refers to. */
+/* base: the struct config, config_zone, config_client or config_profile that option->offset refers
+ * to. */
 MUST_USE struct err config_set(struct config_loader *loader, void *base,
                                const struct config_option *option, const struct config_value *v);
+/* The number of item's text among option->choices, or -1 with a problem line. */
+int config_choose(struct config_loader *loader, const struct config_option *option,
+                  const struct config_item *item);
+/* "7d", "36h": seconds in the greatest unit that fits. */
+#define CONFIG_DURATION_MAX 24u
+void config_duration_text(int64_t seconds, char out[CONFIG_DURATION_MAX]);
 /* file_read() into text of its own, terminated; *out owned by the caller, who wipes secrets. */
 MUST_USE struct err config_read_file(const char *path, size_t max, char **out, size_t *out_len);
 
 /* --- config_things.c: zones and clients, one by one */
+/* Room for one more in a list and in the list of positions beside it, doubling. The lists start
+ * empty and n counts both. */
+MUST_USE struct err config_grow(void **list, size_t size, struct config_where **where, size_t n);
 /* Forget what an earlier source said, then let the caller add. */
 void config_zones_clear(struct config_loader *loader);
 void config_clients_clear(struct config_loader *loader);
@@ -133,6 +155,18 @@ MUST_USE struct err config_client_new(struct config_loader *loader,
 /* Check that the newest one is whole. */
 void config_zone_finish(struct config_loader *loader, const struct config_zone *zone);
 void config_client_finish(struct config_loader *loader, const struct config_client *client);
+
+/* --- config_profile.c: the same for certificate profiles */
+void config_profiles_clear(struct config_loader *loader);
+MUST_USE struct err config_profile_new(struct config_loader *loader,
+                                       const struct config_where *where,
+                                       struct config_profile **out);
+/* Also makes the description when none is written. */
+MUST_USE struct err config_profile_finish(struct config_loader *loader,
+                                          struct config_profile *profile);
+/* TYPE_PROFILE_NAME, TYPE_USAGES, TYPE_KEY_TYPES. */
+void config_profile_set(struct config_loader *loader, struct config_profile *profile,
+                        const struct config_option *option, const struct config_value *v);
 
 /* --- the sources */
 MUST_USE struct err config_yaml_read(struct config_loader *loader, const char *text, size_t len);

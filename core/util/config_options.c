@@ -10,6 +10,9 @@
 
 static const char *const KEY_ALGS[] = {"ecdsa-p256", "ecdsa-p384", "rsa-2048",
                                        "rsa-3072",   "rsa-4096",   NULL};
+static const char *const CAA_MODES[] = {"report", "enforce", "off", NULL};
+static const char *const USAGES[] = {"server-auth", "client-auth", NULL};
+static const char *const KEY_TYPES[] = {"ec", "rsa", "ed25519", NULL};
 static const char *const LOG_LEVELS[] = {"error", "warn", "info", "debug", NULL};
 static const char *const LOG_FORMATS[] = {"text", "json", NULL};
 
@@ -21,11 +24,18 @@ static const char *const LOG_FORMATS[] = {"text", "json", NULL};
 #define AT_CLIENT_LIST(member)                                                                     \
     .offset = offsetof(struct config_client, member),                                              \
     .n_offset = offsetof(struct config_client, member##_n)
+#define AT_PROFILE(member) .offset = offsetof(struct config_profile, member)
 #define ROW(key_, scope_, type_, preset_, ...)                                                     \
     {                                                                                              \
         .key = (key_), .scope = (scope_), .type = (type_), .preset = (preset_), __VA_ARGS__        \
     }
 #define OPTION(key_, type_, preset_, ...) ROW(key_, SCOPE_CONFIG, type_, preset_, __VA_ARGS__)
+#define RELOADED(key_, type_, preset_, ...)                                                        \
+    ROW(key_, SCOPE_CONFIG, type_, preset_, .reload = RELOAD_YES, __VA_ARGS__)
+#define PROFILE(key_, type_, preset_, ...)                                                         \
+    ROW(key_, SCOPE_PROFILE, type_, preset_, .reload = RELOAD_YES, __VA_ARGS__)
+#define PER_HOUR(key_, preset_, ...)                                                               \
+    RELOADED(key_, TYPE_INT, preset_, .min = 0, .max = 1000000, __VA_ARGS__)
 #define LATER(key_, scope_, type_, preset_, ...)                                                   \
     ROW(key_, scope_, type_, preset_, .is_later = true, __VA_ARGS__)
 
@@ -93,10 +103,13 @@ const struct config_option CONFIG_OPTIONS[] = {
                     "and its wildcards, not x itself; `*` is everything."),
     ROW("clients.networks", SCOPE_CLIENT, TYPE_NETS, "", AT_CLIENT_LIST(networks),
         .shown = "anywhere", .sentence = "Networks that the client may come from."),
-    LATER("clients.preauthorized", SCOPE_CLIENT, TYPE_BOOL, "false",
-          .sentence = "Issue for the client's names without a challenge."),
-    LATER("clients.limits", SCOPE_CLIENT, TYPE_BOOL, "true",
-          .sentence = "Whether rate limits count for the client."),
+    ROW("clients.preauthorized", SCOPE_CLIENT, TYPE_BOOL, "false", AT_CLIENT(is_preauthorized),
+        .sentence = "With `true`, ACME accounts bound to the client (external account binding) get "
+                    "certificates for its names without a challenge, from its networks: the secret "
+                    "is the proof."),
+    ROW("clients.limits", SCOPE_CLIENT, TYPE_BOOL, "true", AT_CLIENT(has_limits),
+        .sentence = "With `false`, `acme.rate_limits` do not count for accounts bound to the "
+                    "client."),
     OPTION("open", TYPE_BOOL, "false", AT(is_open),
            .sentence = "Lab mode: `open_networks` publish without a credential, but only values of "
                        "pending challenges."),
@@ -111,39 +124,75 @@ const struct config_option CONFIG_OPTIONS[] = {
     OPTION("resolvers", TYPE_ENDPOINTS, "", AT_LIST(resolvers), .default_port = 53,
            .shown = "the system's (`/etc/resolv.conf`)",
            .sentence = "DNS servers asked for names that this server does not serve."),
-    OPTION("tls.cert", TYPE_PATH, "", AT(tls_cert),
+    OPTION("tls.cert", TYPE_PATH, "", AT(tls_cert), .reload = RELOAD_FILE,
            .shown = "our own certificate, renewed by itself",
            .sentence = "PEM file with the HTTPS certificate chain; needs `tls.key`."),
-    OPTION("tls.key", TYPE_PATH, "", AT(tls_key), .shown = "our own key",
+    OPTION("tls.key", TYPE_PATH, "", AT(tls_key), .reload = RELOAD_FILE, .shown = "our own key",
            .sentence = "PEM file with the key of `tls.cert`."),
-    LATER("validation.http_port", SCOPE_CONFIG, TYPE_INT, "80",
-          .sentence = "Port of http-01 validation."),
-    LATER("validation.tls_port", SCOPE_CONFIG, TYPE_INT, "443",
-          .sentence = "Port of tls-alpn-01 validation."),
-    LATER("validation.allow", SCOPE_CONFIG, TYPE_LIST, "",
-          .sentence = "Networks otherwise refused as validation targets."),
-    OPTION("acme.terms_of_service", TYPE_URL, "", AT(acme.terms_of_service),
-           .sentence = "URL of terms that new accounts must agree to."),
-    LATER("acme.external_account_required", SCOPE_CONFIG, TYPE_BOOL, "false",
-          .sentence = "Whether new accounts need an external account binding."),
-    OPTION("acme.authorization_reuse", TYPE_DURATION, "24h", AT(acme.authorization_reuse_s),
-           .min = 0, .max = 90 * DAY_S,
-           .sentence = "How long a valid authorization serves further orders of the same account "
-                       "for the same identifier; 0 = never; at most 90d."),
-    OPTION("acme.retry_after", TYPE_DURATION, "1s", AT(acme.retry_after_s), .min = 1, .max = 3600,
-           .sentence = "`Retry-After` while an order or authorization is processed; 1s to 1h."),
-    OPTION("acme.orders_per_page", TYPE_INT, "50", AT(acme.orders_per_page), .min = 1, .max = 1000,
-           .sentence = "Orders in one page of an account's list; 1 to 1000."),
-    OPTION("acme.min_rsa_bits", TYPE_INT, "2048", AT(acme.min_rsa_bits), .min = 2048, .max = 4096,
-           .sentence = "Smallest RSA key in a certificate request; 2048 to 4096."),
-    OPTION("acme.blocked_names", TYPE_NAMES, "", AT_LIST(acme.blocked_names),
-           .sentence = "Names that nobody gets, nor any name below them. A wildcard above such a "
-                       "name is issued all the same: block that too where it matters."),
-    LATER("acme.caa", SCOPE_CONFIG, TYPE_TEXT, "report",
-          .sentence = "What a CAA record that excludes us does: report, enforce or off."),
-    LATER("acme.rate_limits", SCOPE_CONFIG, TYPE_MAP, "", .sentence = "Rate limits."),
-    LATER("profiles", SCOPE_CONFIG, TYPE_LIST, "",
-          .sentence = "Certificate profiles beside the built-in ones."),
+    RELOADED("validation.http_port", TYPE_INT, "80", AT(acme.http_port), .min = 1, .max = 65535,
+             .sentence = "Port that http-01 validation asks first; clients expect 80."),
+    RELOADED("validation.tls_port", TYPE_INT, "443", AT(acme.tls_port), .min = 1, .max = 65535,
+             .sentence = "Port of tls-alpn-01 validation; clients expect 443."),
+    RELOADED("validation.allow", TYPE_NETS, "", AT_LIST(acme.allow),
+             .sentence = "Networks that http-01 and tls-alpn-01 may connect to although they are "
+                         "refused otherwise: loopback, link-local and multicast addresses, and the "
+                         "addresses and ports that this server itself listens on."),
+    RELOADED("acme.terms_of_service", TYPE_URL, "", AT(acme.terms_of_service),
+             .sentence = "URL of terms that new accounts must agree to."),
+    RELOADED("acme.external_account_required", TYPE_BOOL, "false",
+             AT(acme.external_account_required),
+             .sentence = "Whether new accounts need an external account binding: a client's name "
+                         "as key id and its secret as HMAC key."),
+    RELOADED("acme.authorization_reuse", TYPE_DURATION, "24h", AT(acme.authorization_reuse_s),
+             .min = 0, .max = 90 * DAY_S,
+             .sentence = "How long a valid authorization serves further orders of the same account "
+                         "for the same identifier; 0 = never; at most 90d."),
+    RELOADED("acme.retry_after", TYPE_DURATION, "1s", AT(acme.retry_after_s), .min = 1, .max = 3600,
+             .sentence = "`Retry-After` while an order or authorization is processed; 1s to 1h."),
+    RELOADED("acme.orders_per_page", TYPE_INT, "50", AT(acme.orders_per_page), .min = 1,
+             .max = 1000, .sentence = "Orders in one page of an account's list; 1 to 1000."),
+    RELOADED("acme.min_rsa_bits", TYPE_INT, "2048", AT(acme.min_rsa_bits), .min = 2048, .max = 4096,
+             .sentence = "Smallest RSA key in a certificate request; 2048 to 4096."),
+    RELOADED("acme.blocked_names", TYPE_NAMES, "", AT_LIST(acme.blocked_names),
+             .sentence = "Names that nobody gets, nor any name below them. A wildcard above such a "
+                         "name is issued all the same: block that too where it matters."),
+    RELOADED("acme.ip_networks", TYPE_NETS, "", AT_LIST(acme.ip_networks),
+             .sentence = "Networks whose addresses every account may order as ip identifiers "
+                         "(RFC 8738). An account that is bound to a client may order those in the "
+                         "client's networks as well."),
+    RELOADED("acme.caa", TYPE_CHOICE, "report", AT(acme.caa), .choices = CAA_MODES,
+             .sentence = "What a CAA record (RFC 8659) that excludes this server does: it is "
+                         "noted, it stops the order, or it is not looked up."),
+    PER_HOUR("acme.rate_limits.new_accounts", "60", AT(acme.limit_new_accounts),
+             .sentence = "New accounts per hour and network (/24, /48); 0 = unlimited. Rate limits "
+                         "are off for loopback and for clients with `limits: false`."),
+    PER_HOUR("acme.rate_limits.orders", "600", AT(acme.limit_orders),
+             .sentence = "Orders per hour and account; 0 = unlimited; off for loopback and for "
+                         "clients with `limits: false`."),
+    PER_HOUR("acme.rate_limits.failed_validations", "60", AT(acme.limit_failed_validations),
+             .sentence = "Failed validations per hour, account and name; 0 = unlimited; off for "
+                         "loopback and for clients with `limits: false`."),
+    PER_HOUR("acme.rate_limits.pending_validations", "100", AT(acme.limit_pending_validations),
+             .sentence = "Validations under way at a time, per account; 0 = unlimited; off for "
+                         "loopback and for clients with `limits: false`."),
+    RELOADED("profiles", TYPE_PROFILES, "", AT_LIST(acme.profiles),
+             .sentence = "Certificate profiles beside the built-in `default` (90 days), `month` "
+                         "(30) and `short` (6). Clients choose one by name in the order or by the "
+                         "directory URL `/acme/p/<name>/directory`."),
+    PROFILE("profiles.name", TYPE_PROFILE_NAME, "", AT_PROFILE(name), .shown = "none: required",
+            .sentence = "Letters, digits, `-` and `_`, at most 32; not a built-in one's."),
+    PROFILE("profiles.description", TYPE_TEXT, "", AT_PROFILE(description),
+            .shown = "made from the rest",
+            .sentence = "What people read in the directory, one line."),
+    PROFILE("profiles.lifetime", TYPE_DURATION, "", AT_PROFILE(lifetime_s), .min = 3600,
+            .max = 825 * DAY_S, .shown = "none: required",
+            .sentence = "Life of a certificate; 1h to 825d. Many clients assume 90 days unless "
+                        "told otherwise: a shorter life needs one that asks for renewal "
+                        "information (RFC 9773) or is told when to renew."),
+    PROFILE("profiles.usages", TYPE_USAGES, "server-auth", AT_PROFILE(has_server_auth),
+            .choices = USAGES, .sentence = "What the certificates are for."),
+    PROFILE("profiles.key_types", TYPE_KEY_TYPES, "ec,rsa,ed25519", AT_PROFILE(key_types),
+            .choices = KEY_TYPES, .sentence = "Kinds of keys that may be certified."),
     LATER("dns.hmac_md5", SCOPE_CONFIG, TYPE_BOOL, "false",
           .sentence = "Whether HMAC-MD5 TSIG keys are accepted."),
     LATER("dns.rate_limit", SCOPE_CONFIG, TYPE_INT, "0",
@@ -157,15 +206,17 @@ const struct config_option CONFIG_OPTIONS[] = {
     OPTION("ca.key", TYPE_CHOICE, "ecdsa-p256", AT(ca_key), .choices = KEY_ALGS,
            .sentence = "Key type of the root and the issuing certificate; read once, when `init` "
                        "or the first start makes them."),
-    OPTION("log.level", TYPE_CHOICE, "info", AT(log_level), .choices = LOG_LEVELS,
-           .sentence = "Least important level that is written."),
+    RELOADED("log.level", TYPE_CHOICE, "info", AT(log_level), .choices = LOG_LEVELS,
+             .sentence = "Least important level that is written."),
     OPTION("log.format", TYPE_CHOICE, "text", AT(log_format), .choices = LOG_FORMATS,
            .sentence = "Form of the log lines on standard error."),
 };
 const size_t CONFIG_OPTIONS_N = sizeof(CONFIG_OPTIONS) / sizeof(CONFIG_OPTIONS[0]);
 _Static_assert(sizeof(CONFIG_OPTIONS) / sizeof(CONFIG_OPTIONS[0]) <= CONFIG_OPTIONS_MAX,
                "raise CONFIG_OPTIONS_MAX");
-_Static_assert(sizeof(enum log_level) == sizeof(int) && sizeof(enum config_key_alg) == sizeof(int),
+_Static_assert(sizeof(enum log_level) == sizeof(int) && sizeof(enum log_format) == sizeof(int) &&
+                   sizeof(enum config_key_alg) == sizeof(int) &&
+                   sizeof(enum config_caa) == sizeof(int),
                "TYPE_CHOICE stores an int");
 
 const struct config_option *config_option_find(const char *key)
@@ -258,6 +309,7 @@ static const char *type_text(const struct config_option *option)
     case TYPE_NAME:
     case TYPE_ZONE_NAME:
     case TYPE_CLIENT_NAME:
+    case TYPE_PROFILE_NAME:
         return "name";
     case TYPE_SECRET:
         return "secret";
@@ -275,10 +327,15 @@ static const char *type_text(const struct config_option *option)
         return "list of names";
     case TYPE_PATTERNS:
         return "list of name patterns";
+    case TYPE_USAGES:
+    case TYPE_KEY_TYPES:
+        return "list of choices";
     case TYPE_ZONES:
         return "list of zones";
     case TYPE_CLIENTS:
         return "list of clients";
+    case TYPE_PROFILES:
+        return "list of profiles";
     case TYPE_LIST:
         return "list";
     case TYPE_MAP:
@@ -295,8 +352,11 @@ static bool is_list(const struct config_option *option)
     case TYPE_ENDPOINTS:
     case TYPE_NAMES:
     case TYPE_PATTERNS:
+    case TYPE_USAGES:
+    case TYPE_KEY_TYPES:
     case TYPE_ZONES:
     case TYPE_CLIENTS:
+    case TYPE_PROFILES:
     case TYPE_LIST:
         return true;
     case TYPE_TEXT:
@@ -308,6 +368,7 @@ static bool is_list(const struct config_option *option)
     case TYPE_NAME:
     case TYPE_ZONE_NAME:
     case TYPE_CLIENT_NAME:
+    case TYPE_PROFILE_NAME:
     case TYPE_SECRET:
     case TYPE_URL:
     case TYPE_CHOICE:
@@ -329,40 +390,76 @@ static void put_default(struct buf *out, const struct config_option *option)
     }
     buf_putc(out, '`');
     for (const char *c = option->preset; *c != '\0'; c++) {
-        buf_putc(out, *c);
         if (*c == ',') {
-            buf_puts(out, "` `");
+            buf_puts(out, "`, `");
+        } else {
+            buf_putc(out, *c);
         }
     }
     buf_putc(out, '`');
 }
 
+static const char *reload_text(enum config_reload reload)
+{
+    switch (reload) {
+    case RELOAD_NO:
+        return "no";
+    case RELOAD_YES:
+        return "yes";
+    case RELOAD_FILE:
+        return "the file";
+    }
+    return "";
+}
+
+static void put_environment(struct buf *out, const struct config_option *option)
+{
+    char env[CONFIG_ENV_NAME_MAX];
+
+    switch (option->scope) {
+    case SCOPE_CONFIG:
+        config_env_name(option, env);
+        buf_printf(out, "`%s`", env);
+        break;
+    case SCOPE_ZONE:
+        buf_puts(out, "in `BAILIWICK_ZONES`");
+        break;
+    case SCOPE_CLIENT:
+        buf_puts(out, "in `BAILIWICK_CLIENTS`");
+        break;
+    case SCOPE_PROFILE:
+        buf_puts(out, "in `BAILIWICK_PROFILES`");
+        break;
+    }
+}
+
+static void put_meaning(struct buf *out, const struct config_option *option)
+{
+    buf_puts(out, option->sentence);
+    for (size_t c = 0; option->choices != NULL && option->choices[c] != NULL; c++) {
+        const char *lead = c > 0 ? "," : is_list(option) ? " Of" : " One of";
+        buf_printf(out, "%s `%s`", lead, option->choices[c]);
+    }
+    if (option->choices != NULL) {
+        buf_putc(out, '.');
+    }
+    if (option->is_later) {
+        buf_puts(out, " Not supported by this version: only the default is accepted.");
+    }
+}
+
 void config_reference(struct buf *out)
 {
-    buf_puts(out, "| key | type | default | environment | meaning |\n"
-                  "| --- | --- | --- | --- | --- |\n");
+    buf_puts(out, "| key | type | default | environment | SIGHUP | meaning |\n"
+                  "| --- | --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < CONFIG_OPTIONS_N; i++) {
         const struct config_option *option = &CONFIG_OPTIONS[i];
-        char env[CONFIG_ENV_NAME_MAX];
-        config_env_name(option, env);
         buf_printf(out, "| `%s` | %s | ", option->key, type_text(option));
         put_default(out, option);
-        if (option->scope == SCOPE_CONFIG) {
-            buf_printf(out, " | `%s` | ", env);
-        } else {
-            buf_printf(out, " | in `BAILIWICK_%s` | ",
-                       option->scope == SCOPE_ZONE ? "ZONES" : "CLIENTS");
-        }
-        buf_puts(out, option->sentence);
-        for (size_t c = 0; option->choices != NULL && option->choices[c] != NULL; c++) {
-            buf_printf(out, "%s`%s`", c == 0 ? " One of " : ", ", option->choices[c]);
-        }
-        if (option->choices != NULL) {
-            buf_putc(out, '.');
-        }
-        if (option->is_later) {
-            buf_puts(out, " Not supported by this version: only the default is accepted.");
-        }
+        buf_puts(out, " | ");
+        put_environment(out, option);
+        buf_printf(out, " | %s | ", reload_text(option->reload));
+        put_meaning(out, option);
         buf_puts(out, " |\n");
     }
 }

@@ -48,9 +48,7 @@ void config_clients_clear(struct config_loader *loader)
     cfg->clients_n = 0;
 }
 
-/* Room for one more in the list and in the list of positions, doubling. The lists start empty and n
- * counts both. */
-static struct err grow(void **list, size_t size, struct config_where **where, size_t n)
+struct err config_grow(void **list, size_t size, struct config_where **where, size_t n)
 {
     if (n != 0 && (n & (n - 1)) != 0) {
         return err_ok();
@@ -85,7 +83,7 @@ struct err config_zone_new(struct config_loader *loader, const struct config_whe
                        CONFIG_LIST_MAX);
         return err_ok();
     }
-    TRY(grow(&list, sizeof(*cfg->zones), &loader->zone_where, cfg->zones_n));
+    TRY(config_grow(&list, sizeof(*cfg->zones), &loader->zone_where, cfg->zones_n));
     cfg->zones = list;
     loader->zone_where[cfg->zones_n] = *where;
     *out = &cfg->zones[cfg->zones_n++];
@@ -108,10 +106,11 @@ struct err config_client_new(struct config_loader *loader, const struct config_w
                        CONFIG_LIST_MAX);
         return err_ok();
     }
-    TRY(grow(&list, sizeof(*cfg->clients), &loader->client_where, cfg->clients_n));
+    TRY(config_grow(&list, sizeof(*cfg->clients), &loader->client_where, cfg->clients_n));
     cfg->clients = list;
     loader->client_where[cfg->clients_n] = *where;
     *out = &cfg->clients[cfg->clients_n++];
+    (*out)->has_limits = true;
     return err_ok();
 }
 
@@ -142,8 +141,9 @@ void config_client_finish(struct config_loader *loader, const struct config_clie
     }
     if (client->names_n == 0) {
         config_problem(loader, where, "clients",
-                       "client '%s' has no names, so it could get nothing; list at least one",
-                       client->name);
+                       "client '%s' %s, so it could get nothing; list at least one", client->name,
+                       client->is_preauthorized ? "is preauthorized, but has no names"
+                                                : "has no names");
     }
 }
 

@@ -172,6 +172,18 @@ static int64_t unit_seconds(char unit)
     }
 }
 
+void config_duration_text(int64_t seconds, char out[CONFIG_DURATION_MAX])
+{
+    static const char units[] = "dhms";
+    size_t i = 0;
+
+    while (units[i] != 's' && (seconds == 0 || seconds % unit_seconds(units[i]) != 0)) {
+        i++;
+    }
+    (void)snprintf(out, CONFIG_DURATION_MAX, "%lld%c",
+                   (long long)(seconds / unit_seconds(units[i])), units[i]);
+}
+
 static void set_duration(struct config_loader *loader, void *base,
                          const struct config_option *option, const struct config_item *item)
 {
@@ -189,9 +201,13 @@ static void set_duration(struct config_loader *loader, void *base,
     }
     n *= is_zero ? 0 : unit;
     if (n < option->min || n > option->max) {
+        char min[CONFIG_DURATION_MAX];
+        char max[CONFIG_DURATION_MAX];
+        config_duration_text(option->min, min);
+        config_duration_text(option->max, max);
         config_problem(loader, &item->where, option->key,
-                       "'%.*s' is out of range; from %llds to %lldd is allowed", SHOWN_MAX,
-                       item->text, (long long)option->min, (long long)(option->max / 86400));
+                       "'%.*s' is out of range; from %s to %s is allowed", SHOWN_MAX, item->text,
+                       min, max);
         return;
     }
     *(int64_t *)field(base, option->offset) = n;
@@ -289,22 +305,30 @@ static struct err set_url(struct config_loader *loader, void *base,
     return set_text(base, option, item->text);
 }
 
-static void set_choice(struct config_loader *loader, void *base, const struct config_option *option,
-                       const struct config_item *item)
+int config_choose(struct config_loader *loader, const struct config_option *option,
+                  const struct config_item *item)
 {
-    struct buf all = BUF_INIT(256);
+    AUTO(buf_clear) struct buf all = BUF_INIT(256);
 
     for (int i = 0; option->choices[i] != NULL; i++) {
         if (strcmp(option->choices[i], item->text) == 0) {
-            *(int *)field(base, option->offset) = i;
-            buf_clear(&all);
-            return;
+            return i;
         }
         buf_printf(&all, "%s%s", i == 0 ? "" : ", ", option->choices[i]);
     }
     config_problem(loader, &item->where, option->key, "'%.*s' is not one of %s", SHOWN_MAX,
                    item->text, buf_str(&all));
-    buf_clear(&all);
+    return -1;
+}
+
+static void set_choice(struct config_loader *loader, void *base, const struct config_option *option,
+                       const struct config_item *item)
+{
+    int choice = config_choose(loader, option, item);
+
+    if (choice >= 0) {
+        *(int *)field(base, option->offset) = choice;
+    }
 }
 
 /* Parse one element into out; ERR_MALFORMED leaves a sentence in the trace. */
@@ -347,12 +371,16 @@ static struct err parse_element(const struct config_option *option, const struct
     case TYPE_NAME:
     case TYPE_ZONE_NAME:
     case TYPE_CLIENT_NAME:
+    case TYPE_PROFILE_NAME:
     case TYPE_SECRET:
     case TYPE_SECRET_FILE:
     case TYPE_URL:
     case TYPE_CHOICE:
+    case TYPE_USAGES:
+    case TYPE_KEY_TYPES:
     case TYPE_ZONES:
     case TYPE_CLIENTS:
+    case TYPE_PROFILES:
     case TYPE_LIST:
     case TYPE_MAP:
         break;
@@ -435,7 +463,8 @@ static void check_later(struct config_loader *loader, const struct config_option
 static bool is_list_type(enum config_type type)
 {
     return type == TYPE_IPS || type == TYPE_NETS || type == TYPE_ENDPOINTS || type == TYPE_NAMES ||
-           type == TYPE_PATTERNS || type == TYPE_LIST;
+           type == TYPE_PATTERNS || type == TYPE_USAGES || type == TYPE_KEY_TYPES ||
+           type == TYPE_LIST;
 }
 
 static bool has_right_shape(struct config_loader *loader, const struct config_option *option,
@@ -512,8 +541,14 @@ struct err config_set(struct config_loader *loader, void *base, const struct con
     case TYPE_NAMES:
     case TYPE_PATTERNS:
         return set_list(loader, base, option, v);
+    case TYPE_PROFILE_NAME:
+    case TYPE_USAGES:
+    case TYPE_KEY_TYPES:
+        config_profile_set(loader, base, option, v);
+        return err_ok();
     case TYPE_ZONES:
     case TYPE_CLIENTS:
+    case TYPE_PROFILES:
     case TYPE_LIST:
     case TYPE_MAP:
         break;

@@ -269,6 +269,30 @@ static struct err walk_client(struct walk *w, const yaml_node_t *node)
     return err_ok();
 }
 
+static struct err walk_profile(struct walk *w, const yaml_node_t *node)
+{
+    struct config_where where = where_of(&node->start_mark);
+    struct config_profile *profile = NULL;
+
+    if (node->type != YAML_MAPPING_NODE) {
+        config_problem(w->loader, &where, "profiles", "expects a mapping with name and lifetime");
+        return err_ok();
+    }
+    TRY(config_profile_new(w->loader, &where, &profile));
+    if (profile == NULL) {
+        return err_ok();
+    }
+    TRY(walk_mapping(w, node, "profiles", profile));
+    return config_profile_finish(w->loader, profile);
+}
+
+static size_t things_n(const struct config *cfg, enum config_type type)
+{
+    return type == TYPE_ZONES     ? cfg->zones_n
+           : type == TYPE_CLIENTS ? cfg->clients_n
+                                  : cfg->acme.profiles_n;
+}
+
 static struct err walk_things(struct walk *w, const yaml_node_t *node,
                               const struct config_option *option)
 {
@@ -282,12 +306,14 @@ static struct err walk_things(struct walk *w, const yaml_node_t *node,
     w->loader->where[option - CONFIG_OPTIONS] = where;
     for (const yaml_node_item_t *i = node->data.sequence.items.start;
          i < node->data.sequence.items.top; i++) {
-        size_t n = option->type == TYPE_ZONES ? w->loader->cfg->zones_n : w->loader->cfg->clients_n;
+        size_t n = things_n(w->loader->cfg, option->type);
         const yaml_node_t *entry = node_at(w, *i);
         if (option->type == TYPE_ZONES) {
             TRY(walk_zone(w, entry));
-        } else {
+        } else if (option->type == TYPE_CLIENTS) {
             TRY(walk_client(w, entry));
+        } else {
+            TRY(walk_profile(w, entry));
         }
         if (n >= CONFIG_LIST_MAX) {
             break; /* said once */
@@ -321,7 +347,8 @@ static struct err walk_pair(struct walk *w, const yaml_node_t *key_node, const y
         unknown_key(w, key_node, key);
         return err_ok();
     }
-    if (option->type == TYPE_ZONES || option->type == TYPE_CLIENTS) {
+    if (option->type == TYPE_ZONES || option->type == TYPE_CLIENTS ||
+        option->type == TYPE_PROFILES) {
         return walk_things(w, node, option);
     }
     if (node->type == YAML_SEQUENCE_NODE) {

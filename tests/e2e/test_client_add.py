@@ -1,4 +1,5 @@
 """`bailiwick client …`: every block that `client add` prints is run exactly as printed; list, remove, cname, release."""
+import base64
 import os
 import re
 import signal
@@ -15,11 +16,13 @@ from traefik import Traefik
 VALUE = "cli" + "c" * 40
 PATTERNS = ("svc.test", "*.svc.test")
 BLOCKS = ("lego, httpreq", "lego 4.22 or newer, acme-dns with HTTP storage", "Traefik, httpreq", "Traefik, acme-dns with HTTP storage")
+BINDING = "ACME external account binding"
+PREAUTHORIZED = ("Caddy, preauthorized: no challenge", "Traefik, preauthorized: no challenge")
 
 
-def add(app, name, *patterns, **more):
+def add(app, name, *patterns, flags=(), **more):
     options = [part for pattern in patterns for part in ("--name", pattern)]
-    return app.cli("client", "add", name, *options, **more)
+    return app.cli("client", "add", name, *options, *flags, **more)
 
 
 def blocks(text):
@@ -39,8 +42,74 @@ def shell(text, folder, **env):
     return script, environment(**env)
 
 
-def test_all_blocks_are_there(printed):
-    assert tuple(printed) == BLOCKS
+@pytest.fixture(scope="module")
+def preauthorized(app):
+    return blocks(add(app, "pre", *PATTERNS, flags=("--preauthorized", "--network", "10.8.10.0/24")).stdout)
+
+
+def test_all_blocks_are_there(printed, preauthorized):
+    assert tuple(printed) == BLOCKS + (BINDING,)
+    assert tuple(preauthorized) == PREAUTHORIZED + BLOCKS + (BINDING,)
+
+
+def test_the_binding_block_holds_the_key_in_the_form_that_clients_want(printed, tmp_path):
+    text = printed[BINDING]
+    key = re.search(r"^# HMAC key: (\S+)$", text, re.MULTILINE).group(1)
+    assert len(base64.urlsafe_b64decode(key)) == 33 and key in printed[BLOCKS[0]], "the secret is the key"
+    assert re.search(r"^# key id: +printed$", text, re.MULTILINE)
+    for words in (f"--eab-kid printed --eab-hmac-key {key}", f"--eab --kid printed --hmac {key}", f"--eab --eab.kid printed --eab.hmac {key}",
+                  f"mac_key {key}", f'hmacEncoded: "{key}"'):
+        assert words in text, text
+    script, env = shell(text, tmp_path)
+    assert run("sh", script, env=env, cwd=tmp_path).text == "", "it is all comments"
+
+
+def test_certbot_registers_with_the_binding_as_printed(app, printed, tmp_path):
+    line = re.search(r"^# certbot: +certbot (.*) \\\n# +(.*)$", printed[BINDING], re.MULTILINE)
+    folders = [part for kind in ("config", "work", "logs") for part in (f"--{kind}-dir", tmp_path / kind)]
+    run("certbot", *line.group(1).split(), *line.group(2).split(), "--non-interactive", "--email", "admin@svc.test", *folders,
+        env=environment(REQUESTS_CA_BUNDLE=str(app.root_pem)), cwd=tmp_path)
+
+
+@pytest.fixture
+def ingress(app, resolv_conf, tmp_path):
+    """Runs a printed block on the ingress host; the value is a function (text, PATH) that waits for both names to be served."""
+    write_resolv_conf(resolv_conf, CA_ADDRESS)
+
+    def wait(text, path):
+        script, env = shell(text, tmp_path, HOME=str(tmp_path))
+        env["PATH"] = f"{path}:{env['PATH']}"
+        with Host() as host, open(tmp_path / "traefik.log", "wb") as log:
+            # pylint: disable=consider-using-with
+            process = subprocess.Popen(host.command("sh", script), env=env, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
+            watcher = Traefik(None, host, app, "", {}, tmp_path)
+            watcher.process = process
+            try:
+                return [watcher.wait_for(name) for name in ("svc.test", "x.svc.test")]
+            finally:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(30)
+
+    try:
+        yield wait
+    finally:
+        write_resolv_conf(resolv_conf, "127.0.0.1")
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("title", BLOCKS[2:])
+def test_the_traefik_blocks_run_as_printed(printed, clients_dir, ingress, title):
+    assert ingress(printed[title], clients_dir / "bin") == [sorted(PATTERNS)] * 2
+
+
+@pytest.mark.clients
+def test_the_preauthorized_traefik_block_runs_as_printed(preauthorized, clients_dir, ingress):
+    assert ingress(preauthorized[PREAUTHORIZED[1]], clients_dir / "bin") == [sorted(PATTERNS)] * 2
+
+
+def test_the_preauthorized_caddy_block_runs_as_printed(preauthorized, ingress):
+    """Debian's Caddy, which has no DNS plug-in; it orders one certificate per name."""
+    assert ingress(preauthorized[PREAUTHORIZED[0]], "/usr/bin") == [["svc.test"], ["*.svc.test"]]
 
 
 def test_the_lego_httpreq_block_runs_as_printed(app, printed, tmp_path):
@@ -62,28 +131,6 @@ def test_the_lego_acmedns_block_runs_as_printed(app, printed, clients_dir, tmp_p
     assert_certificate(app, tmp_path / ".lego" / "certificates" / "svc.test.crt", *PATTERNS)
 
 
-@pytest.mark.clients
-@pytest.mark.parametrize("title", BLOCKS[2:])
-def test_the_traefik_blocks_run_as_printed(app, printed, clients_dir, resolv_conf, tmp_path, title):
-    script, env = shell(printed[title], tmp_path)
-    env["PATH"] = f"{clients_dir}/bin:{env['PATH']}"
-    write_resolv_conf(resolv_conf, CA_ADDRESS)
-    try:
-        with Host() as host, open(tmp_path / "traefik.log", "wb") as log:
-            # pylint: disable=consider-using-with
-            process = subprocess.Popen(host.command("sh", script), env=env, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
-            watcher = Traefik(None, host, app, "", {}, tmp_path)
-            watcher.process = process
-            try:
-                assert watcher.wait_for("svc.test") == sorted(PATTERNS)
-                assert watcher.wait_for("x.svc.test") == sorted(PATTERNS)
-            finally:
-                os.killpg(process.pid, signal.SIGTERM)
-                process.wait(30)
-    finally:
-        write_resolv_conf(resolv_conf, "127.0.0.1")
-
-
 def secret_of(text):
     return re.search(r"HTTPREQ_PASSWORD=([A-Za-z0-9]+)", text).group(1)
 
@@ -96,6 +143,28 @@ def test_a_new_client_works_at_once_and_its_secret_is_never_shown_again(app):
     listed = app.cli("client", "list").stdout
     assert "fresh" in listed and "lego" in listed and secret not in listed
     assert secret not in app.log()
+
+
+def listing_of(app, name):
+    """The lines that `client list` prints of one client, as a mapping."""
+    text = re.search(rf"^{name}\n((?:  .*\n)+)", app.cli("client", "list").stdout, re.MULTILINE).group(1)
+    return {line.split()[0]: line.split(None, 1)[1] for line in text.splitlines()}
+
+
+@pytest.mark.parametrize("flags,free,limits", [((), "no", "yes"), (("--preauthorized",), "yes", "yes"), (("--no-limits",), "no", "no"),
+                                               (("--preauthorized", "--no-limits"), "yes", "no")], ids=str)
+def test_what_a_client_may_is_listed_and_kept(app, make_appliance, flags, free, limits):
+    """Through the running daemon, and without one."""
+    idle = make_appliance()
+    idle.write_config()
+    idle.cli("init")
+    name = "-".join(("flags", free, limits))
+    for one in (app, idle):
+        add(one, name, "flags.svc.test", flags=flags)
+        listing = listing_of(one, name)
+        assert listing["preauthorized"] == free and listing["limits"] == limits
+    app.restart()
+    assert listing_of(app, name)["preauthorized"] == free and listing_of(app, name)["limits"] == limits
 
 
 def test_a_new_client_survives_a_restart(app):

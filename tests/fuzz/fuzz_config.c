@@ -54,7 +54,28 @@ static void check_config(const struct config *cfg)
         CHECK(config_secret_ok(cfg->clients[i].secret, NULL));
         CHECK(cfg->clients[i].names_n > 0);
     }
-    CHECK(cfg->retry_after_s >= 1 && cfg->orders_per_page >= 1 && cfg->min_rsa_bits >= 2048);
+    CHECK(!config_differs_elsewhere(cfg, cfg, NULL));
+}
+
+static void check_acme(const struct config_acme *acme)
+{
+    CHECK(acme->retry_after_s >= 1 && acme->orders_per_page >= 1 && acme->min_rsa_bits >= 2048);
+    CHECK(acme->http_port >= 1 && acme->http_port <= 65535);
+    CHECK(acme->tls_port >= 1 && acme->tls_port <= 65535);
+    CHECK(acme->limit_new_accounts >= 0 && acme->limit_orders >= 0);
+    CHECK(acme->limit_failed_validations >= 0 && acme->limit_pending_validations >= 0);
+    for (size_t i = 0; i < acme->profiles_n; i++) {
+        const struct config_profile *profile = &acme->profiles[i];
+        CHECK(profile->name[0] != '\0' && strcmp(profile->name, "default") != 0);
+        CHECK(profile->name[strcspn(profile->name, "/?#%& \t\n")] == '\0');
+        CHECK(profile->description[0] != '\0' && strchr(profile->description, '\n') == NULL);
+        CHECK(profile->lifetime_s >= 3600 && profile->lifetime_s <= 825 * INT64_C(86400));
+        CHECK(profile->has_server_auth || profile->has_client_auth);
+        CHECK(profile->key_types >= 1 && profile->key_types <= 7);
+        for (size_t k = 0; k < i; k++) {
+            CHECK(strcmp(profile->name, acme->profiles[k].name) != 0);
+        }
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -66,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (e.code == ERR_OK) {
         CHECK(problems.len == 0);
         check_config(cfg);
+        check_acme(&cfg->acme);
     } else {
         CHECK(e.code == ERR_CONFIG);
         CHECK(cfg == NULL);

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <ldns/ldns.h>
 
@@ -28,6 +29,24 @@ static const char *const configs[2] = {
     "delegate_zone: d.own.test\n"};
 static struct zone_reader *readers[2];
 
+/* What the new kinds of names hold: a value below an account's label, and texts. */
+static void put_records(struct zone_db *db, const char *delegate_zone)
+{
+    static char longest[ZONE_PERSIST_TEXT_MAX + 1];
+    const char *const texts[] = {"ca.svc.test; accounturi=https://ca.svc.test/acme/account/a",
+                                 longest};
+    struct zone_value v;
+    char owner[NAME_TEXT_MAX + 32];
+
+    memset(&v, 0, sizeof(v));
+    (void)snprintf(v.txt, sizeof(v.txt), "%043u", 7u);
+    (void)snprintf(owner, sizeof(owner), "_ujmmovf2vn55tgye.x.svc.test.%s", delegate_zone);
+    CHECK(zone_value_add(db, owner, &v, 300).code == ERR_OK);
+    memset(longest, 'x', ZONE_PERSIST_TEXT_MAX);
+    CHECK(zone_persist_put(db, "svc.test", texts, 2, 301).code == ERR_OK);
+    CHECK(zone_persist_put(db, "x.svc.test", texts, 1, 302).code == ERR_OK);
+}
+
 static void set_up(void)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -45,11 +64,49 @@ static void set_up(void)
                            cfg->delegate_zone);
             CHECK(zone_value_add(db, owner, &v, k).code == ERR_OK);
         }
+        put_records(db, cfg->delegate_zone);
         CHECK(zone_reader_new(db, &readers[i]).code ==
               ERR_OK); /* db lives as long as the process */
         config_free(cfg);
         buf_clear(&problems);
     }
+}
+
+static bool is_host_label(const uint8_t *label)
+{
+    bool is_ldh = label[1] != '-' && label[label[0]] != '-';
+
+    for (size_t i = 1; is_ldh && i <= label[0]; i++) {
+        is_ldh = memchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-", label[i],
+                        63) != NULL;
+    }
+    return is_ldh;
+}
+
+static bool is_label(const uint8_t *label, const char *text)
+{
+    return label[0] == strlen(text) &&
+           strncasecmp((const char *)label + 1, text, strlen(text)) == 0;
+}
+
+/* [<account's label>.]_acme-challenge.<x> or _validation-persist.<x>, x outside the delegate zones
+ * (whose first labels are "acme" and "d"): such names exist. */
+static bool must_exist(const uint8_t *name)
+{
+    if (name[0] == 17 && name[1] == '_' &&
+        strspn((const char *)name + 2,
+               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ234567") >= 16 &&
+        is_label(name + 18, ACME_LABEL)) {
+        name += 18;
+    } else if (!is_label(name, ACME_LABEL) && !is_label(name, ZONE_PERSIST_LABEL)) {
+        return false;
+    }
+    for (name += name[0] + 1u; *name != 0; name += name[0] + 1u) {
+        if (!is_host_label(name) || is_label(name, "acme") || is_label(name, "d")) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void check_answer(const uint8_t *query, size_t query_len, const uint8_t *out, size_t len,
@@ -75,6 +132,7 @@ static void check_answer(const uint8_t *query, size_t query_len, const uint8_t *
         CHECK(memcmp(out + 12, query + 12, n + 5 - 12) == 0); /* the question, octet for octet */
     }
     CHECK(!ldns_pkt_tc(pkt) || records_n == 0);
+    CHECK(ldns_pkt_get_rcode(pkt) != LDNS_RCODE_NXDOMAIN || !must_exist(query + 12));
     ldns_pkt_rcode rcode = ldns_pkt_get_rcode(pkt);
     bool is_negative =
         rcode == LDNS_RCODE_NXDOMAIN || (rcode == LDNS_RCODE_NOERROR && ldns_pkt_ancount(pkt) == 0);

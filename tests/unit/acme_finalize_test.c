@@ -278,7 +278,9 @@ static void test_client_removed(void **state)
     struct pieces p;
     char secret[CLIENT_SECRET_MAX + 1];
 
-    must(access_client_add(f->access, "guest", NULL, patterns, 2, NULL, 0, secret));
+    const struct access_new_client guest = {
+        .name = "guest", .patterns = patterns, .patterns_n = 2};
+    must(access_client_create(f->access, &guest, secret));
     pieces_new(f, &p, APEX, 1);
     fx_prove(f, &p.order, "guest");
     expect_order(f, &p, "ready");

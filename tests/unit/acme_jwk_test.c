@@ -81,6 +81,17 @@ static const struct bad_case BAD[] = {
      "zero octet"},
     {"rsa e=3", "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"Aw\"}", PROBLEM_BAD_PUBLIC_KEY,
      "65537"},
+    {"rsa e=1", "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"AQ\"}", PROBLEM_BAD_PUBLIC_KEY,
+     "65537"},
+    {"rsa e=0", "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"AA\"}", PROBLEM_BAD_PUBLIC_KEY,
+     "zero octet"},
+    {"rsa e=65535", "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"__8\"}", PROBLEM_BAD_PUBLIC_KEY,
+     "65537"},
+    {"rsa n empty", "{\"kty\":\"RSA\",\"n\":\"\",\"e\":\"AQAB\"}", PROBLEM_BAD_PUBLIC_KEY, "empty"},
+    {"rsa duplicate n", "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"n\":\"" RSA_N "\",\"e\":\"AQAB\"}",
+     PROBLEM_MALFORMED, "duplicate"},
+    {"duplicate, escaped", "{\"kty\":\"EC\",\"\\u006bty\":\"oct\"}", PROBLEM_MALFORMED,
+     "duplicate"},
     {"rsa e even", "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"AQAC\"}", PROBLEM_BAD_PUBLIC_KEY,
      "65537"},
     {"rsa e zero padded", "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"AAEAAQ\"}",
@@ -167,6 +178,68 @@ static void min_rsa_bits_is_obeyed(void **state)
                      jwk_parse(GOOD[0].json, strlen(GOOD[0].json), 3072, &key, &prob).code);
     assert_non_null(strstr(prob.detail, "3072"));
     assert_int_equal(400, prob.status);
+}
+
+/* A modulus of any size and lowest bit: 2048 to 4096 bits and odd, or none. */
+static void rsa_moduli_of_odd_sizes(void **state)
+{
+    static const struct {
+        size_t len;
+        uint8_t first, last;
+        const char *says;
+    } cases[] = {
+        {1, 0x03, 0x03, "2 bits"},      {255, 0xff, 0x01, "2040 bits"},
+        {256, 0x7f, 0x01, "2047 bits"}, {256, 0x01, 0x01, "2041 bits"},
+        {256, 0x80, 0x00, "even"},      {512, 0xff, 0xfe, "even"},
+        {513, 0x01, 0x01, "too long"},  {1024, 0xff, 0x01, "too long"},
+        {2048, 0xff, 0x01, "too long"},
+    };
+    uint8_t n[2048];
+    char text[BASE64URL_LEN(sizeof(n)) + 1];
+    char json[sizeof(text) + 64];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(cases); i++) {
+        struct jwk *key = NULL;
+        struct problem prob = {0};
+        memset(n, 0x5a, sizeof(n));
+        n[cases[i].len - 1] = cases[i].last;
+        n[0] = cases[i].first;
+        base64url_encode(n, cases[i].len, text);
+        (void)snprintf(json, sizeof(json), "{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"%s\"}", text);
+        struct err e = jwk_parse(json, strlen(json), 0, &key, &prob);
+        if (e.code != ERR_REJECTED || prob.type != PROBLEM_BAD_PUBLIC_KEY ||
+            strstr(prob.detail, cases[i].says) == NULL) {
+            fail_msg("%zu bytes: %s, %s", cases[i].len, err_name(e.code), prob.detail);
+        }
+        assert_null(key);
+    }
+}
+
+static struct jwk *parsed(const char *json)
+{
+    struct jwk *key = NULL;
+    struct problem prob = {0};
+
+    assert_int_equal(ERR_OK, jwk_parse(json, strlen(json), 2048, &key, &prob).code);
+    return key;
+}
+
+static void equal_keys(void **state)
+{
+    AUTO(jwk_freep)
+    struct jwk *a = parsed("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" ED_X "\"}");
+    AUTO(jwk_freep)
+    struct jwk *same =
+        parsed(" {\"x\":\"" ED_X "\", \"use\":\"sig\", \"crv\":\"Ed25519\",\"kty\":\"OKP\"}");
+    AUTO(jwk_freep)
+    struct jwk *other =
+        parsed("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" P256_X "\",\"y\":\"" P256_Y "\"}");
+
+    (void)state;
+    assert_true(jwk_equal(a, a));
+    assert_true(jwk_equal(a, same));
+    assert_false(jwk_equal(a, other));
 }
 
 static void check_signatures(const struct maker *m)
@@ -292,6 +365,7 @@ int main(void)
         cmocka_unit_test(refuses_bad_keys),           cmocka_unit_test(min_rsa_bits_is_obeyed),
         cmocka_unit_test(accepts_published_keys),     cmocka_unit_test(verifies_every_algorithm),
         cmocka_unit_test(ecdsa_integers_of_any_size), cmocka_unit_test(one_key_in_many_threads),
+        cmocka_unit_test(rsa_moduli_of_odd_sizes),    cmocka_unit_test(equal_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

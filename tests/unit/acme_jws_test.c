@@ -64,6 +64,16 @@ static const struct {
     {"general form", "{\"payload\":\"\",\"signatures\":[]}", "\"signatures\""},
     {"unprotected header",
      "{\"protected\":\"e30\",\"header\":{},\"payload\":\"\",\"signature\":\"AAAA\"}", "\"header\""},
+    {"crit in an unprotected header",
+     "{\"protected\":\"e30\",\"header\":{\"crit\":[\"exp\"]},\"payload\":\"\",\"signature\":"
+     "\"AAAA\"}",
+     "\"header\""},
+    {"header null",
+     "{\"protected\":\"e30\",\"header\":null,\"payload\":\"\",\"signature\":\"AAAA\"}",
+     "\"header\""},
+    {"protected twice, escaped",
+     "{\"protected\":\"e30\",\"\\u0070rotected\":\"e30\",\"payload\":\"\",\"signature\":\"AAAA\"}",
+     "duplicate"},
     {"unknown member", "{\"protected\":\"e30\",\"payload\":\"\",\"signature\":\"AAAA\",\"x\":1}",
      "\"x\""},
     {"protected number", "{\"protected\":1,\"payload\":\"\",\"signature\":\"AAAA\"}",
@@ -112,6 +122,21 @@ static const struct {
     {"alg case", "{\"alg\":\"es256\"" REST, PROBLEM_BAD_SIGNATURE_ALGORITHM, "es256"},
     {"crit", "{\"alg\":\"ES256\",\"crit\":[\"exp\"]" REST, PROBLEM_MALFORMED, "\"crit\""},
     {"b64", "{\"alg\":\"ES256\",\"b64\":false" REST, PROBLEM_MALFORMED, "\"b64\""},
+    {"crit empty", "{\"alg\":\"ES256\",\"crit\":[]" REST, PROBLEM_MALFORMED, "\"crit\""},
+    {"crit null", "{\"alg\":\"ES256\",\"crit\":null" REST, PROBLEM_MALFORMED, "\"crit\""},
+    {"crit understood", "{\"alg\":\"ES256\",\"crit\":[\"url\",\"nonce\"]" REST, PROBLEM_MALFORMED,
+     "\"crit\""},
+    {"b64 true", "{\"alg\":\"ES256\",\"b64\":true" REST, PROBLEM_MALFORMED, "\"b64\""},
+    {"duplicate alg, escaped", "{\"alg\":\"ES256\",\"\\u0061lg\":\"none\"" REST, PROBLEM_MALFORMED,
+     "duplicate"},
+    {"duplicate url", "{\"alg\":\"ES256\",\"url\":\"" URL "\"" REST, PROBLEM_MALFORMED,
+     "duplicate"},
+    {"duplicate nonce", "{\"alg\":\"ES256\",\"nonce\":\"" NONCE "\"" REST, PROBLEM_MALFORMED,
+     "duplicate"},
+    {"duplicate kid", "{\"alg\":\"ES256\",\"kid\":\"" KID "\"" REST, PROBLEM_MALFORMED,
+     "duplicate"},
+    {"duplicate in what is ignored", "{\"alg\":\"ES256\",\"x\":{\"a\":1,\"a\":1}" REST,
+     PROBLEM_MALFORMED, "duplicate"},
     {"no url", "{\"alg\":\"ES256\",\"nonce\":\"" NONCE "\",\"kid\":\"" KID "\"}", PROBLEM_MALFORMED,
      "\"url\""},
     {"empty url", "{\"alg\":\"ES256\",\"url\":\"\",\"nonce\":\"" NONCE "\",\"kid\":\"" KID "\"}",
@@ -135,6 +160,16 @@ static const struct {
      PROBLEM_MALFORMED, "\"kid\""},
     {"jwk text", "{\"alg\":\"ES256\",\"url\":\"" URL "\",\"nonce\":\"" NONCE "\",\"jwk\":\"x\"}",
      PROBLEM_MALFORMED, "jwk"},
+    {"jwk null", "{\"alg\":\"ES256\",\"url\":\"" URL "\",\"nonce\":\"" NONCE "\",\"jwk\":null}",
+     PROBLEM_MALFORMED, "jwk"},
+    {"jwk with a duplicate",
+     "{\"alg\":\"ES256\",\"url\":\"" URL "\",\"nonce\":\"" NONCE
+     "\",\"jwk\":{\"kty\":\"EC\",\"kty\":\"oct\"}}",
+     PROBLEM_MALFORMED, "duplicate"},
+    {"kid null", "{\"alg\":\"ES256\",\"url\":\"" URL "\",\"nonce\":\"" NONCE "\",\"kid\":null}",
+     PROBLEM_MALFORMED, "\"kid\""},
+    {"kid empty", "{\"alg\":\"ES256\",\"url\":\"" URL "\",\"nonce\":\"" NONCE "\",\"kid\":\"\"}",
+     PROBLEM_MALFORMED, "\"kid\""},
     {"jwk bad", "{\"alg\":\"ES256\",\"url\":\"" URL "\",\"nonce\":\"" NONCE "\",\"jwk\":{}}",
      PROBLEM_BAD_PUBLIC_KEY, "\"kty\""},
 };
@@ -256,6 +291,71 @@ static void an_account_key_by_kid(void **state)
     maker_clear(&wide);
 }
 
+/* The inner JWS of keyChange has no nonce and always its key; a request has a nonce. Neither passes
+ * for the other. */
+static void an_inner_jws_is_no_request(void **state)
+{
+    struct buf b = BUF_INIT(4096);
+    struct problem prob = {0};
+    struct jws none = {0};
+
+    (void)state;
+    buf_printf(&b, "{\"alg\":\"ES256\",\"jwk\":%s,\"url\":\"" URL "\"}", es256.jwk);
+    AUTO(mem_freep) char *inner = maker_jws(&es256, buf_str(&b), "{}");
+    AUTO(mem_freep) char *header = header_with_jwk(&es256);
+    AUTO(mem_freep) char *request = maker_jws(&es256, header, "{}");
+    buf_clear(&b);
+    expect_refusal("inner", inner, strlen(inner), PROBLEM_BAD_NONCE, "\"nonce\"");
+    assert_int_equal(ERR_REJECTED,
+                     jws_parse_inner((uint8_t *)request, strlen(request), 2048, &none, &prob).code);
+    assert_int_equal(PROBLEM_MALFORMED, prob.type);
+    assert_non_null(strstr(prob.detail, "\"nonce\""));
+    assert_null(none.url);
+    assert_int_equal(ERR_REJECTED,
+                     jws_parse_inner((const uint8_t *)"", 0, 2048, &none, &prob).code);
+    assert_non_null(strstr(prob.detail, "signed by the new key"));
+
+    AUTO(jws_clear) struct jws jws = {0};
+    assert_int_equal(ERR_OK,
+                     jws_parse_inner((uint8_t *)inner, strlen(inner), 2048, &jws, &prob).code);
+    assert_string_equal("", jws.nonce);
+    assert_string_equal(URL, jws.url);
+    assert_null(jws.kid);
+    assert_int_equal(0, jws.mac_bits);
+    assert_int_equal(ERR_OK, jws_verify(&jws, jws.jwk, &prob).code);
+}
+
+/* A key as big as the body allows costs nobody the work of a signature. */
+static void oversized_keys_are_refused(void **state)
+{
+    static const struct {
+        const char *name, *start, *end;
+    } cases[] = {
+        {"RSA modulus", "{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"", "\"}"},
+        {"RSA exponent", "{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"", "\"}"},
+        {"EC coordinate", "{\"kty\":\"EC\",\"crv\":\"P-521\",\"y\":\"AA\",\"x\":\"", "\"}"},
+        {"curve", "{\"kty\":\"EC\",\"x\":\"AA\",\"y\":\"AA\",\"crv\":\"", "\"}"},
+        {"key type", "{\"kty\":\"", "\"}"},
+        {"Ed25519", "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"", "\"}"},
+    };
+    struct buf b = BUF_INIT(JWS_BODY_MAX);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(cases); i++) {
+        buf_reset(&b);
+        buf_puts(&b, "{\"alg\":\"RS256\",\"nonce\":\"" NONCE "\",\"url\":\"" URL "\",\"jwk\":");
+        buf_puts(&b, cases[i].start);
+        while (b.len < 64u * 1024u) {
+            buf_puts(&b, "BBBB");
+        }
+        buf_puts(&b, cases[i].end);
+        buf_putc(&b, '}');
+        AUTO(mem_freep) char *body = maker_jws(&es256, buf_str(&b), "");
+        expect_refusal(cases[i].name, body, strlen(body), PROBLEM_BAD_PUBLIC_KEY, "");
+    }
+    buf_clear(&b);
+}
+
 /* A JWS cut anywhere is refused, and nothing is read behind its end (AddressSanitizer watches the
  * exact copies). */
 static void every_truncation_is_refused(void **state)
@@ -312,10 +412,15 @@ static void payload_objects(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refuses_bad_bodies),       cmocka_unit_test(refuses_bad_headers),
-        cmocka_unit_test(refuses_what_is_too_long), cmocka_unit_test(every_truncation_is_refused),
-        cmocka_unit_test(payload_objects),          cmocka_unit_test(accepts_every_algorithm),
+        cmocka_unit_test(refuses_bad_bodies),
+        cmocka_unit_test(refuses_bad_headers),
+        cmocka_unit_test(refuses_what_is_too_long),
+        cmocka_unit_test(every_truncation_is_refused),
+        cmocka_unit_test(payload_objects),
+        cmocka_unit_test(accepts_every_algorithm),
         cmocka_unit_test(an_account_key_by_kid),
+        cmocka_unit_test(an_inner_jws_is_no_request),
+        cmocka_unit_test(oversized_keys_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

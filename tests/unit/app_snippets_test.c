@@ -42,8 +42,8 @@ static void quoting_gives_one_shell_word(void **state)
 }
 
 /* The blocks for a configuration and patterns; the caller clears. */
-static void write_blocks(const char *yaml, const char *const *patterns, const char *fingerprint,
-                         struct buf *out)
+static void write_some_blocks(const char *yaml, const char *const *patterns,
+                              const char *fingerprint, bool is_preauthorized, struct buf *out)
 {
     struct buf problems = BUF_INIT(65536);
     AUTO(config_freep) struct config *cfg = NULL;
@@ -55,10 +55,16 @@ static void write_blocks(const char *yaml, const char *const *patterns, const ch
         assert_int_equal(name_pattern_parse(patterns[n], strlen(patterns[n]), &names[n], NULL).code,
                          ERR_OK);
     }
-    struct snippet_facts facts = {cfg, "traefik", SECRET, names, n, fingerprint};
+    struct snippet_facts facts = {cfg, "traefik", SECRET, names, n, fingerprint, is_preauthorized};
     snippets_write(&facts, out);
     assert_int_equal(buf_check(out).code, ERR_OK);
     buf_clear(&problems);
+}
+
+static void write_blocks(const char *yaml, const char *const *patterns, const char *fingerprint,
+                         struct buf *out)
+{
+    write_some_blocks(yaml, patterns, fingerprint, false, out);
 }
 
 static const char STANDARD[] = "hostname: ca.svc.test\naddresses: ['fd00::1', 10.0.0.1]\n"
@@ -108,8 +114,77 @@ static void standard_ports(void **state)
             fail_msg("missing: %s", lines[i]);
         }
     }
-    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 4);
+    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 5);
     assert_null(strstr(buf_str(&out), "disable"));
+    assert_null(strstr(buf_str(&out), "preauthorized"));
+    assert_null(strstr(buf_str(&out), "tlsChallenge"));
+    buf_clear(&out);
+}
+
+static void every_client_gets_its_binding(void **state)
+{
+    static const char *const lines[] = {
+        "\n# --- ACME external account binding ---\n",
+        "\n# key id:   traefik\n# HMAC key: " SECRET "\n",
+        "certbot register --server https://ca.svc.test/acme/directory \\\n",
+        "# acme.sh:  acme.sh --register-account --server https://ca.svc.test/acme/directory \\\n",
+        " --eab-kid traefik --eab-hmac-key " SECRET "\n",
+        " --eab --eab.kid traefik --eab.hmac " SECRET "\n",
+        " --eab --kid traefik --hmac " SECRET "\n",
+        "#   acme_eab {\n#     key_id traefik\n#     mac_key " SECRET "\n#   }\n",
+        "#   eab:\n#     kid: \"traefik\"\n#     hmacEncoded: \"" SECRET "\"\n",
+    };
+    struct buf out = BUF_INIT(SNIPPETS_MAX);
+
+    (void)state;
+    write_blocks(STANDARD, BOTH, NULL, &out);
+    const char *block = strstr(buf_str(&out), "# --- ACME external");
+    assert_non_null(block);
+    for (size_t i = 0; i < ARRAY_N(lines); i++) {
+        if (strstr(block - 1, lines[i]) == NULL) {
+            fail_msg("missing: %s", lines[i]);
+        }
+    }
+    /* it is the last block, and nothing of it runs */
+    for (const char *line = block; line != NULL && line[1] != '\0'; line = strchr(line + 1, '\n')) {
+        assert_int_equal(line[line[0] == '\n' ? 1 : 0], '#');
+    }
+    buf_clear(&out);
+}
+
+static void preauthorized_clients_need_no_challenge(void **state)
+{
+    static const char caddy[] = "cat > Caddyfile <<'EOF'\n"
+                                "{\n"
+                                "\temail hostmaster@svc.test\n"
+                                "\tacme_ca https://ca.svc.test/acme/directory\n"
+                                "\tacme_ca_root root.pem\n"
+                                "\tacme_eab {\n"
+                                "\t\tkey_id traefik\n"
+                                "\t\tmac_key " SECRET "\n"
+                                "\t}\n"
+                                "}\n"
+                                "\n"
+                                "svc.test, *.svc.test {\n";
+    static const char traefik[] = "      caServer: \"https://ca.svc.test/acme/directory\"\n"
+                                  "      caCertificates: [root.pem]\n"
+                                  "      eab:\n"
+                                  "        kid: \"traefik\"\n"
+                                  "        hmacEncoded: \"" SECRET "\"\n"
+                                  "      tlsChallenge: {}";
+    struct buf out = BUF_INIT(SNIPPETS_MAX);
+
+    (void)state;
+    write_some_blocks(STANDARD, BOTH, NULL, true, &out);
+    assert_int_equal(
+        strncmp(buf_str(&out), "# --- Caddy, preauthorized: no challenge ---\ncurl ", 49), 0);
+    assert_non_null(strstr(buf_str(&out), caddy));
+    const char *block = strstr(buf_str(&out), "\n# --- Traefik, preauthorized: no challenge ---\n");
+    assert_non_null(block);
+    assert_non_null(strstr(block, traefik));
+    assert_true(strstr(block, "export LEGO_CA_CERTIFICATES") < strstr(block, traefik));
+    assert_non_null(strstr(buf_str(&out), "belongs to the client and needs no challenges.\n"));
+    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 7);
     buf_clear(&out);
 }
 
@@ -171,6 +246,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quoting_gives_one_shell_word),
         cmocka_unit_test(standard_ports),
+        cmocka_unit_test(every_client_gets_its_binding),
+        cmocka_unit_test(preauthorized_clients_need_no_challenge),
         cmocka_unit_test(other_ports_turn_the_propagation_check_off),
         cmocka_unit_test(certificate_names_are_what_the_client_may_have),
         cmocka_unit_test(unserved_zones_are_not_asked_here),

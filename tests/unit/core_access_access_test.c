@@ -26,6 +26,9 @@
     "  - {name: inside, secret: " SECRET_B ", names: ['*.in.test'], networks: [10.0.0.0/8, "       \
     "'fd00::/8']}\n"                                                                               \
     "  - {name: all, secret: " SECRET_B ", names: ['*']}\n"
+#define PREAUTHORIZED                                                                              \
+    CLIENTS "  - {name: Pre, secret: " SECRET_B ", names: ['*'], networks: [10.1.0.0/16], "        \
+            "preauthorized: true, limits: false}\n"
 
 struct fixture {
     char dir[64];
@@ -119,9 +122,16 @@ static enum err_code add(struct fixture *f, const char *name, const char *secret
 {
     char out[CLIENT_SECRET_MAX + 1];
 
-    return access_client_add(f->access, name, secret, &pattern, pattern == NULL ? 0 : 1, &network,
-                             network == NULL ? 0 : 1, out)
-        .code;
+    const struct access_new_client client = {
+        .name = name,
+        .secret = secret,
+        .patterns = &pattern,
+        .patterns_n = pattern == NULL ? 0 : 1,
+        .networks = &network,
+        .networks_n = network == NULL ? 0 : 1,
+    };
+
+    return access_client_create(f->access, &client, out).code;
 }
 
 static bool may(struct fixture *f, const char *client, const char *ident)
@@ -130,6 +140,19 @@ static bool may(struct fixture *f, const char *client, const char *ident)
 
     must(ident_parse(ident, strlen(ident), &id, NULL));
     return access_may(f->access, client, &id);
+}
+
+/* arg: 64 bytes for the newest row of client.add. */
+static struct err newest_detail(struct db *db, void *arg)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(
+        db, "SELECT detail FROM audit WHERE event = 'client.add' ORDER BY id DESC LIMIT 1");
+
+    if (db_step(q)) {
+        (void)snprintf(arg, 64, "%s", db_col_text(q, 0, NULL));
+    }
+    return db_finish(q);
 }
 
 static void test_wrong_credentials(void **state)
@@ -248,6 +271,192 @@ static void test_policy(void **state)
     fixture_free(f);
 }
 
+/* Neither a pattern nor a name that reads like one gives anybody an address. */
+static void test_no_pattern_covers_addresses(void **state)
+{
+    static const char *const ADDRESSES[] = {"10.0.0.1", "fd00::1"};
+    struct fixture *f = fixture_new(CLIENTS);
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(ADDRESSES); i++) {
+        struct ident id;
+        must(ident_ip_parse(ADDRESSES[i], strlen(ADDRESSES[i]), &id, NULL));
+        assert_false(access_may(f->access, "all", &id));
+        assert_false(access_may(f->access, "inside", &id)); /* whose networks hold it */
+        assert_false(access_may_publish(f->access, "all", ADDRESSES[i]));
+    }
+    fixture_free(f);
+}
+
+static void test_mac_keys(void **state)
+{
+    static const struct {
+        const char *name, *stored, *secret;
+    } CASES[] = {{"traefik", "Traefik", SECRET_A}, {"ALL", "all", SECRET_B}};
+    struct fixture *f = fixture_new(CLIENTS);
+    uint8_t key[ACCESS_KEY_MAX], again[ACCESS_KEY_MAX], wanted[ACCESS_KEY_MAX];
+    char name[CLIENT_NAME_MAX + 1] = "x";
+    size_t len = 0, again_len = 0;
+    (void)state;
+
+    /* An unknown name: the sentence of a wrong secret, and a key to spend the time on. */
+    assert_int_equal(access_key(f->access, "nobody", key, &len, name).code, ERR_NOT_FOUND);
+    assert_string_equal(err_trace()->text,
+                        "the client name or its secret is wrong: see 'bailiwick client list'");
+    assert_string_equal(name, "");
+    assert_int_equal(len, ACCESS_SECRET_LEN / 4 * 3);
+    assert_int_equal(access_key(f->access, "no-one", again, &again_len, name).code, ERR_NOT_FOUND);
+    assert_int_equal(again_len, len);
+    memset(wanted, 0, sizeof(wanted));
+    assert_memory_not_equal(key, wanted, len);
+
+    for (size_t i = 0; i < ARRAY_N(CASES); i++) {
+        size_t wanted_len = sizeof(wanted);
+        must(base64url_decode(CASES[i].secret, strlen(CASES[i].secret), wanted, &wanted_len));
+        must(access_key(f->access, CASES[i].name, key, &len, name));
+        assert_string_equal(name, CASES[i].stored);
+        assert_int_equal(len, wanted_len);
+        assert_memory_equal(key, wanted, wanted_len);
+    }
+    fixture_free(f);
+}
+
+static void test_longest_mac_key(void **state)
+{
+    char longest[CLIENT_SECRET_MAX + 1], out[CLIENT_SECRET_MAX + 1];
+    static const char *const NAMES[] = {"x.test"};
+    struct fixture *f = fixture_new(CLIENTS);
+    uint8_t key[ACCESS_KEY_MAX];
+    char name[CLIENT_NAME_MAX + 1];
+    size_t len = 0;
+    (void)state;
+
+    memset(longest, 'c', CLIENT_SECRET_MAX);
+    longest[CLIENT_SECRET_MAX] = '\0';
+    const struct access_new_client client = {
+        .name = "long", .secret = longest, .patterns = NAMES, .patterns_n = 1};
+    must(access_client_create(f->access, &client, out));
+    assert_string_equal(out, longest);
+    must(access_key(f->access, "long", key, &len, name));
+    assert_int_equal(len, ACCESS_KEY_MAX);
+    fixture_free(f);
+}
+
+/* What the client "web" of the store is. */
+static void expect_flags(struct fixture *f, bool is_preauthorized, bool has_limits)
+{
+    struct access_client_info *list = NULL;
+    size_t n = 0;
+
+    assert_int_equal(access_is_preauthorized(f->access, "WEB"), is_preauthorized);
+    assert_int_equal(access_has_limits(f->access, "WEB"), has_limits);
+    must(access_list(f->access, &list, &n));
+    assert_true(n >= 1);
+    assert_string_equal(list[n - 1].name, "web");
+    assert_int_equal(list[n - 1].is_preauthorized, is_preauthorized);
+    assert_int_equal(list[n - 1].has_limits, has_limits);
+    access_list_free(list, n);
+}
+
+static void test_flags(void **state)
+{
+    static const struct {
+        bool is_preauthorized, has_no_limits;
+        const char *detail;
+    } CASES[] = {
+        {false, false, "x.test"},
+        {true, false, "preauthorized; x.test"},
+        {false, true, "no limits; x.test"},
+        {true, true, "preauthorized; no limits; x.test"},
+    };
+    static const char *const NAMES[] = {"x.test"};
+    struct fixture *f = fixture_new(PREAUTHORIZED);
+    char secret[CLIENT_SECRET_MAX + 1];
+    (void)state;
+
+    assert_false(access_is_preauthorized(f->access, "nobody"));
+    assert_true(access_has_limits(f->access, "nobody"));
+    assert_false(access_is_preauthorized(f->access, "all"));
+    assert_true(access_has_limits(f->access, "all"));
+    assert_true(access_is_preauthorized(f->access, "pre"));
+    assert_false(access_has_limits(f->access, "pre"));
+    for (size_t i = 0; i < ARRAY_N(CASES); i++) {
+        const struct access_new_client web = {.name = "web",
+                                              .patterns = NAMES,
+                                              .patterns_n = 1,
+                                              .is_preauthorized = CASES[i].is_preauthorized,
+                                              .has_no_limits = CASES[i].has_no_limits};
+        char detail[64] = "";
+        must(access_client_create(f->access, &web, secret));
+        expect_flags(f, CASES[i].is_preauthorized, !CASES[i].has_no_limits);
+        stop(f);
+        must(start(f));
+        expect_flags(f, CASES[i].is_preauthorized, !CASES[i].has_no_limits);
+        must(store_read(f->store, "test.audit", newest_detail, detail));
+        assert_string_equal(detail, CASES[i].detail);
+        must(access_client_remove(f->access, "web"));
+        assert_false(access_is_preauthorized(f->access, "web"));
+    }
+    fixture_free(f);
+}
+
+static void test_networks_that_name_an_address(void **state)
+{
+    static const struct {
+        const char *client, *address;
+        bool want;
+    } CASES[] = {
+        {"nobody", "10.0.0.1", false}, {"all", "10.0.0.1", false}, /* anywhere names nothing */
+        {"inside", "11.0.0.1", false}, {"inside", "10.0.0.1", true},   {"inside", "fd00::1", true},
+        {"inside", "fe80::1", false},  {"INSIDE", "10.255.0.1", true},
+    };
+    struct fixture *f = fixture_new(CLIENTS);
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(CASES); i++) {
+        struct ip_addr ip = ip_of(CASES[i].address);
+        if (access_network_names(f->access, CASES[i].client, &ip) != CASES[i].want) {
+            fail_msg("%s and %s", CASES[i].client, CASES[i].address);
+        }
+    }
+    fixture_free(f);
+}
+
+/* A database of before preauthorized and limits. */
+static struct err add_old_row(struct db *db, void *arg)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "INSERT INTO client (name, secret, names, networks, created)"
+                                       " VALUES ('web', ?1, 'x.test', '', 5)");
+    (void)arg;
+
+    db_bind_text(q, 1, SECRET_B);
+    return db_run(q, NULL);
+}
+
+static void test_old_clients_get_the_defaults(void **state)
+{
+    struct fixture *f = fixture_new("zones: [{name: svc.test}]\n");
+    struct store_module old = ACCESS_STORE_MODULE;
+    char path[96];
+    char name[CLIENT_NAME_MAX + 1];
+    bool is_network = false;
+    (void)state;
+
+    stop(f);
+    (void)snprintf(path, sizeof(path), "%s/t.db", f->dir);
+    assert_int_equal(unlink(path), 0);
+    const struct store_options options = {.path = path, .readers_max = 2};
+    old.steps_n = 1;
+    must(store_open(&options, &old, 1, &f->store));
+    must(store_write(f->store, "test.old", add_old_row, NULL));
+    store_close(f->store);
+    must(start(f));
+    expect_flags(f, false, true);
+    assert_int_equal(auth(f, "web", SECRET_B, "10.0.0.1", name, &is_network), ERR_OK);
+    fixture_free(f);
+}
+
 static void test_open_mode(void **state)
 {
     struct fixture *f = fixture_new("zones: [{name: svc.test}]\n");
@@ -314,7 +523,8 @@ static void test_added_clients_last(void **state)
     size_t n = 0;
     (void)state;
 
-    must(access_client_add(f->access, "web", NULL, NAMES, 3, NULL, 0, secret));
+    const struct access_new_client web = {.name = "web", .patterns = NAMES, .patterns_n = 3};
+    must(access_client_create(f->access, &web, secret));
     assert_int_equal(strlen(secret), ACCESS_SECRET_LEN);
     assert_true(config_secret_ok(secret, NULL));
     assert_true(access_exists(f->access, "web"));
@@ -500,6 +710,12 @@ int main(void)
         cmocka_unit_test(test_networks),
         cmocka_unit_test(test_throttle),
         cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_no_pattern_covers_addresses),
+        cmocka_unit_test(test_mac_keys),
+        cmocka_unit_test(test_longest_mac_key),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_networks_that_name_an_address),
+        cmocka_unit_test(test_old_clients_get_the_defaults),
         cmocka_unit_test(test_open_mode),
         cmocka_unit_test(test_bad_clients_are_refused),
         cmocka_unit_test(test_added_clients_last),

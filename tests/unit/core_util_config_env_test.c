@@ -16,7 +16,7 @@
 
 #define SECRET "aaaaBBBBccccDDDDeeeeFFFF00001111"
 #define PROBLEMS_MAX 65536u
-#define ENV_MAX 8
+#define ENV_MAX 10
 
 static char file_path[64];
 
@@ -92,8 +92,36 @@ static const struct bad_case BAD[] = {
      "environment: BAILIWICK_CLIENTS: client 'traefik' has no names"},
     {{"BAILIWICK_CLIENTS=traefik::x.test"},
      "environment: BAILIWICK_CLIENTS: clients.secret: not a secret: it must have at least 32"},
+    {{"BAILIWICK_CLIENTS=traefik+limits:" SECRET ":x.test"},
+     "environment: BAILIWICK_CLIENTS: 'limits' is not preauthorized or no-limits"},
+    {{"BAILIWICK_CLIENTS=traefik+:" SECRET ":x.test"},
+     "environment: BAILIWICK_CLIENTS: '' is not preauthorized or no-limits"},
+    {{"BAILIWICK_CLIENTS=+preauthorized:" SECRET ":x.test"},
+     "environment: BAILIWICK_CLIENTS: clients.name: '' is not a client name"},
     {{"BAILIWICK_CLIENTS=traefik:" SECRET ":x.test:10.0.0.1/8"},
      "environment: BAILIWICK_CLIENTS: clients.networks: '10.0.0.1/8' has bits set"},
+    {{"BAILIWICK_ACME_RATE_LIMITS={}"},
+     "environment: BAILIWICK_ACME_RATE_LIMITS: unknown variable"},
+    {{"BAILIWICK_ACME_RATE_LIMITS_ORDERS=many"},
+     "environment: BAILIWICK_ACME_RATE_LIMITS_ORDERS: 'many' is not a whole number from 0"},
+    {{"BAILIWICK_VALIDATION_HTTP_PORT="},
+     "environment: BAILIWICK_VALIDATION_HTTP_PORT: '' is not a whole number from 1"},
+    {{"BAILIWICK_PROFILES=week"},
+     "environment: BAILIWICK_PROFILES: a profile is written name=lifetime[:usages[:key_types]]"},
+    {{"BAILIWICK_PROFILES=week="},
+     "environment: BAILIWICK_PROFILES: profiles.lifetime: '' is not a duration"},
+    {{"BAILIWICK_PROFILES==7d"},
+     "environment: BAILIWICK_PROFILES: profiles.name: '' is not a profile name"},
+    {{"BAILIWICK_PROFILES=short=7d"},
+     "environment: BAILIWICK_PROFILES: profiles.name: 'short' is built in"},
+    {{"BAILIWICK_PROFILES=week=7d:server"},
+     "environment: BAILIWICK_PROFILES: profiles.usages: 'server' is not one of server-auth, cl"},
+    {{"BAILIWICK_PROFILES=week=7d:server-auth:"},
+     "environment: BAILIWICK_PROFILES: profiles.key_types: the list is empty"},
+    {{"BAILIWICK_PROFILES=week=7d::ec:rsa"},
+     "environment: BAILIWICK_PROFILES: profiles.key_types: 'ec:rsa' is not one of ec, rsa"},
+    {{"BAILIWICK_PROFILES=week=7d,week=8d"},
+     "environment: BAILIWICK_PROFILES: profile 'week' is listed twice"},
     {{"BAILIWICK_DNS_FORWARD_ROUTES=x"},
      "environment: BAILIWICK_DNS_FORWARD_ROUTES: a value is not supported by this version"},
     {{"BAILIWICK_DELEGATE_ZONE=svc.test", "BAILIWICK_ZONES=svc.test"},
@@ -125,7 +153,8 @@ static void environment_beats_file(void **state)
     static const char *const variables[] = {"BAILIWICK_ZONES=svc.test=10.0.0.1+fd00::1, home.arpa",
                                             "BAILIWICK_CLIENTS=traefik:" SECRET
                                             ":svc.test+*.svc.test:10.0.0.0/8+fd00::/8,"
-                                            "two:" SECRET ":*",
+                                            "two:" SECRET ":*,"
+                                            "three+no-limits+preauthorized:" SECRET ":x.test",
                                             "BAILIWICK_OPEN=false",
                                             "BAILIWICK_LISTEN_HTTPS=127.0.0.1:8443",
                                             "BAILIWICK_LISTEN_HTTP=",
@@ -146,7 +175,12 @@ static void environment_beats_file(void **state)
     assert_string_equal(cfg->zones[0].name, "svc.test");
     assert_int_equal(cfg->zones[0].ingress_n, 2);
     assert_string_equal(cfg->zones[1].name, "home.arpa");
-    assert_int_equal(cfg->clients_n, 2);
+    assert_int_equal(cfg->clients_n, 3);
+    assert_false(cfg->clients[0].is_preauthorized);
+    assert_true(cfg->clients[0].has_limits);
+    assert_string_equal(cfg->clients[2].name, "three");
+    assert_true(cfg->clients[2].is_preauthorized);
+    assert_false(cfg->clients[2].has_limits);
     assert_string_equal(cfg->clients[0].secret, SECRET);
     assert_int_equal(cfg->clients[0].names_n, 2);
     assert_int_equal(cfg->clients[0].networks_n, 2);
@@ -154,6 +188,44 @@ static void environment_beats_file(void **state)
     assert_false(cfg->is_open);
     assert_int_equal(cfg->listen_http_n, 0);
     assert_string_equal(cfg->public_url, "https://ca.svc.test:8443");
+    buf_clear(&problems);
+}
+
+static void acme_settings_come_from_the_environment(void **state)
+{
+    static const char *const variables[] = {
+        "BAILIWICK_PROFILES=week=7d, mtls=90d:server-auth+client-auth,ec=36h::ec+ed25519",
+        "BAILIWICK_ACME_CAA=off",
+        "BAILIWICK_ACME_IP_NETWORKS=10.0.0.0/8,fd00::/8",
+        "BAILIWICK_ACME_RATE_LIMITS_NEW_ACCOUNTS=0",
+        "BAILIWICK_ACME_EXTERNAL_ACCOUNT_REQUIRED=true",
+        "BAILIWICK_VALIDATION_ALLOW=127.0.0.0/8",
+        "BAILIWICK_VALIDATION_TLS_PORT=5001",
+        NULL};
+    struct buf problems = BUF_INIT(PROBLEMS_MAX);
+    AUTO(config_freep) struct config *cfg = NULL;
+
+    (void)state;
+    write_file("profiles: [{name: old, lifetime: 7d}]\nacme: {caa: enforce}\n");
+    struct err e = load(variables, &problems, &cfg);
+    assert_string_equal(buf_str(&problems), "");
+    assert_int_equal(e.code, ERR_OK);
+    const struct config_acme *acme = &cfg->acme;
+    assert_int_equal(acme->profiles_n, 3);
+    assert_string_equal(acme->profiles[0].name, "week");
+    assert_string_equal(acme->profiles[0].description, "7d, for servers");
+    assert_int_equal(acme->profiles[0].lifetime_s, 7 * 86400);
+    assert_string_equal(acme->profiles[1].name, "mtls");
+    assert_true(acme->profiles[1].has_server_auth && acme->profiles[1].has_client_auth);
+    assert_int_equal(acme->profiles[1].key_types, 7);
+    assert_int_equal(acme->profiles[2].key_types, CONFIG_KEYS_EC | CONFIG_KEYS_ED25519);
+    assert_true(acme->profiles[2].has_server_auth);
+    assert_int_equal(acme->caa, CONFIG_CAA_OFF);
+    assert_int_equal(acme->ip_networks_n, 2);
+    assert_int_equal(acme->limit_new_accounts, 0);
+    assert_true(acme->external_account_required);
+    assert_int_equal(acme->allow_n, 1);
+    assert_int_equal(acme->tls_port, 5001);
     buf_clear(&problems);
 }
 
@@ -228,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses),
         cmocka_unit_test(environment_beats_file),
+        cmocka_unit_test(acme_settings_come_from_the_environment),
         cmocka_unit_test(value_comes_from_a_file),
         cmocka_unit_test(secret_comes_from_a_file),
         cmocka_unit_test(named_file_must_exist),

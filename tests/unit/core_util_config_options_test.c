@@ -90,7 +90,18 @@ static void rows_are_whole(void **state)
         assert_true(strlen(option->key) < CONFIG_KEY_MAX);
         assert_non_null(option->sentence);
         assert_int_equal(option->sentence[strlen(option->sentence) - 1], '.');
-        assert_int_equal((option->choices != NULL), (option->type == TYPE_CHOICE));
+        bool has_choices = option->type == TYPE_CHOICE || option->type == TYPE_USAGES ||
+                           option->type == TYPE_KEY_TYPES;
+        assert_int_equal((option->choices != NULL), has_choices);
+        bool is_acme = strncmp(option->key, "acme.", 5) == 0 ||
+                       strncmp(option->key, "validation.", 11) == 0 ||
+                       strncmp(option->key, "profiles", 8) == 0;
+        if (is_acme || strcmp(option->key, "log.level") == 0) {
+            assert_int_equal(option->reload, RELOAD_YES);
+        } else {
+            assert_int_equal(option->reload,
+                             strncmp(option->key, "tls.", 4) == 0 ? RELOAD_FILE : RELOAD_NO);
+        }
         assert_ptr_equal(config_option_find(option->key), option);
         for (size_t k = 0; k < i; k++) {
             char other[CONFIG_ENV_NAME_MAX];

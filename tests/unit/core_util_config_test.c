@@ -96,6 +96,29 @@ static const struct bad_case VALUES[] = {
     {"tls: {cert: /x}\n", "t.yaml:1:13: tls.cert: tls.key is missing; set both or none"},
     {"tls: {key: /x}\n", "t.yaml:1:12: tls.key: tls.cert is missing; set both or none"},
     {"state_dir: ''\n", "t.yaml:1:12: state_dir: the path is empty"},
+    {"validation: {http_port: 0}\n",
+     "t.yaml:1:25: validation.http_port: '0' is not a whole number from 1 to 65535"},
+    {"validation: {tls_port: 65536}\n", "t.yaml:1:24: validation.tls_port: '65536' is not a who"},
+    {"validation: {allow: 127.0.0.0/8}\n", "t.yaml:1:21: validation.allow: expects a list"},
+    {"validation: {allow: [localhost]}\n", "t.yaml:1:22: validation.allow: 'localhost' is not"},
+    {"validation: {allow: [127.0.0.1/8]}\n", "t.yaml:1:22: validation.allow: '127.0.0.1/8' has"},
+    {"acme: {caa: strict}\n", "t.yaml:1:13: acme.caa: 'strict' is not one of report, enforce, off"},
+    {"acme: {caa: false}\n", "t.yaml:1:13: acme.caa: 'false' is not one of"},
+    {"acme: {external_account_required: yes}\n",
+     "t.yaml:1:35: acme.external_account_required: 'yes' is not a boolean"},
+    {"acme: {ip_networks: [10.0.0.0/33]}\n", "t.yaml:1:22: acme.ip_networks: '10.0.0.0/33'"},
+    {"acme: {rate_limits: []}\n", "t.yaml:1:21: acme.rate_limits: expects a mapping"},
+    {"acme: {rate_limits: {a: 1}}\n", "t.yaml:1:22: acme.rate_limits.a: unknown key"},
+    {"acme: {rate_limits: {order: 1}}\n",
+     "t.yaml:1:22: acme.rate_limits.order: unknown key; did you mean acme.rate_limits.orders?"},
+    {"acme: {rate_limits: {orders: -1}}\n",
+     "t.yaml:1:30: acme.rate_limits.orders: '-1' is not a whole number from 0 to 1000000"},
+    {"acme: {rate_limits: {new_accounts: 60/h}}\n",
+     "t.yaml:1:36: acme.rate_limits.new_accounts: '60/h' is not a whole number"},
+    {"acme: {rate_limits: {failed_validations: 1.5}}\n",
+     "t.yaml:1:42: acme.rate_limits.failed_validations: '1.5' is not a whole"},
+    {"acme: {rate_limits: {pending_validations: 1000001}}\n",
+     "t.yaml:1:43: acme.rate_limits.pending_validations: '1000001' is not a whole"},
 };
 
 static const struct bad_case LATER[] = {
@@ -103,20 +126,9 @@ static const struct bad_case LATER[] = {
      "t.yaml:1:30: zones.file: a value is not supported by this version; leave it out"},
     {"zones: [{name: a.test, transfer: {allow: [10.0.0.0/8]}}]\n",
      "t.yaml:1:42: zones.transfer.allow: a value is not supported by this version"},
-    {"acme: {caa: enforce}\n",
-     "t.yaml:1:13: acme.caa: 'enforce' is not supported by this version; write report"},
-    {"acme: {external_account_required: true}\n", "t.yaml:1:35: acme.external_account_required: "},
-    {"acme: {rate_limits: {a: 1}}\n", "t.yaml:1:21: acme.rate_limits: a value is not supported"},
-    {"acme: {rate_limits: []}\n", "t.yaml:1:21: acme.rate_limits: expects a mapping"},
-    {"profiles: [{name: x}]\n", "t.yaml:1:11: profiles: a value is not supported"},
-    {"validation: {http_port: 8080}\n", "t.yaml:1:25: validation.http_port: '8080' is not supp"},
     {"dns: {hmac_md5: true}\n", "t.yaml:1:17: dns.hmac_md5: 'true' is not supported"},
     {"dns: {forward: {upstreams: [1.1.1.1]}}\n", "t.yaml:1:28: dns.forward.upstreams: a value is"},
     {"dns: {forward: {routes: {a: b}}}\n", "t.yaml:1:25: dns.forward.routes: a value is not sup"},
-    {"clients: [{name: a, secret: " SECRET ", names: [x], preauthorized: true}]\n",
-     "t.yaml:1:90: clients.preauthorized: 'true' is not supported by this version; write false"},
-    {"clients: [{name: a, secret: " SECRET ", names: [x], limits: false}]\n",
-     "t.yaml:1:83: clients.limits: 'false' is not supported by this version; write true"},
 };
 
 static const struct bad_case THINGS[] = {
@@ -151,6 +163,49 @@ static const struct bad_case THINGS[] = {
     {"clients:\n- {name: a, secret: " SECRET ", names: [x]}\n"
      "- {name: a, secret: " SECRET ", names: [y]}\n",
      "t.yaml:3:3: clients: client 'a' is listed twice"},
+    {"clients: [{name: a, secret: " SECRET ", names: [x], preauthorized: 1}]\n",
+     "t.yaml:1:90: clients.preauthorized: '1' is not a boolean"},
+    {"clients: [{name: a, secret: " SECRET ", preauthorized: true}]\n",
+     "t.yaml:1:11: clients: client 'a' is preauthorized, but has no names"},
+    {"clients: [{name: a, secret: " SECRET ", names: [x], limits: 100}]\n",
+     "t.yaml:1:83: clients.limits: '100' is not a boolean"},
+};
+
+static const struct bad_case PROFILES[] = {
+    {"profiles: {name: week}\n", "t.yaml:1:11: profiles: expects a list"},
+    {"profiles: [week]\n", "t.yaml:1:12: profiles: expects a mapping with name and lifetime"},
+    {"profiles: [{lifetime: 7d}]\n", "t.yaml:1:12: profiles: the profile has no name"},
+    {"profiles: [{name: week}]\n",
+     "t.yaml:1:12: profiles: profile 'week' has no lifetime; write one"},
+    {"profiles: [{name: '', lifetime: 7d}]\n",
+     "t.yaml:1:19: profiles.name: '' is not a profile name; write 1 to 32 letters"},
+    {"profiles: [{name: a/b, lifetime: 7d}]\n", "t.yaml:1:19: profiles.name: 'a/b' is not a"},
+    {"profiles: [{name: aaaaaaaabbbbbbbbccccccccdddddddde, lifetime: 7d}]\n",
+     "t.yaml:1:19: profiles.name: 'aaaaaaaabbbbbbbbccccccccdddddddde' is not a profile name"},
+    {"profiles: [{name: default, lifetime: 7d}]\n",
+     "t.yaml:1:19: profiles.name: 'default' is built in and cannot be replaced; choose another"},
+    {"profiles: [{name: Month, lifetime: 7d}]\n", "t.yaml:1:19: profiles.name: 'Month' is built"},
+    {"profiles: [{name: short, lifetime: 7d}]\n", "t.yaml:1:19: profiles.name: 'short' is built"},
+    {"profiles: [{name: a, lifetime: 59m}]\n",
+     "t.yaml:1:32: profiles.lifetime: '59m' is out of range; from 1h to 825d is allowed"},
+    {"profiles: [{name: a, lifetime: 826d}]\n", "t.yaml:1:32: profiles.lifetime: '826d' is out"},
+    {"profiles: [{name: a, lifetime: 0}]\n", "t.yaml:1:32: profiles.lifetime: '0' is out of"},
+    {"profiles: [{name: a, lifetime: 7}]\n", "t.yaml:1:32: profiles.lifetime: '7' is not a dur"},
+    {"profiles: [{name: a, lifetime: 7d, usages: server-auth}]\n",
+     "t.yaml:1:44: profiles.usages: expects a list"},
+    {"profiles: [{name: a, lifetime: 7d, usages: []}]\n",
+     "t.yaml:1:44: profiles.usages: the list is empty; name at least one"},
+    {"profiles: [{name: a, lifetime: 7d, usages: [code-signing]}]\n",
+     "t.yaml:1:45: profiles.usages: 'code-signing' is not one of server-auth, client-auth"},
+    {"profiles: [{name: a, lifetime: 7d, key_types: [ec, dsa]}]\n",
+     "t.yaml:1:52: profiles.key_types: 'dsa' is not one of ec, rsa, ed25519"},
+    {"profiles: [{name: a, lifetime: 7d, key_types: []}]\n",
+     "t.yaml:1:47: profiles.key_types: the list is empty"},
+    {"profiles: [{name: a, lifetime: 7d, description: \"x\\ny\"}]\n",
+     "t.yaml:1:49: profiles.description: a control character or line break"},
+    {"profiles: [{name: a, lifetime: 7d, keys: [ec]}]\n", "t.yaml:1:36: profiles.keys: unknown"},
+    {"profiles:\n- {name: a, lifetime: 7d}\n- {name: A, lifetime: 8d}\n",
+     "t.yaml:3:3: profiles: profile 'A' is listed twice"},
 };
 
 /* Does a line of `text` begin with `line`? */
@@ -201,6 +256,12 @@ static void refuses_zones_and_clients(void **state)
 {
     (void)state;
     check_bad(THINGS, ARRAY_N(THINGS));
+}
+
+static void refuses_profiles(void **state)
+{
+    (void)state;
+    check_bad(PROFILES, ARRAY_N(PROFILES));
 }
 
 static void reports_all_faults_and_stops_counting(void **state)
@@ -301,6 +362,17 @@ static void empty_file_gives_defaults(void **state)
     assert_int_equal(cfg->acme.retry_after_s, 1);
     assert_int_equal(cfg->acme.orders_per_page, 50);
     assert_int_equal(cfg->acme.min_rsa_bits, 2048);
+    assert_false(cfg->acme.external_account_required);
+    assert_int_equal(cfg->acme.ip_networks_n, 0);
+    assert_int_equal(cfg->acme.caa, CONFIG_CAA_REPORT);
+    assert_int_equal(cfg->acme.limit_new_accounts, 60);
+    assert_int_equal(cfg->acme.limit_orders, 600);
+    assert_int_equal(cfg->acme.limit_failed_validations, 60);
+    assert_int_equal(cfg->acme.limit_pending_validations, 100);
+    assert_int_equal(cfg->acme.http_port, 80);
+    assert_int_equal(cfg->acme.tls_port, 443);
+    assert_int_equal(cfg->acme.allow_n, 0);
+    assert_int_equal(cfg->acme.profiles_n, 0);
     assert_int_equal(cfg->ca_key, CONFIG_KEY_ECDSA_P256);
     assert_int_equal(cfg->log_level, LOG_INFO);
     assert_int_equal(cfg->log_format, LOG_TEXT);
@@ -321,15 +393,20 @@ static const char FULL[] =
     "delegate_zone: acme.svc.dev\n"
     "clients:\n  - name: traefik\n    secret: " SECRET
     "\n    names: [svc.dev, \"*.svc.dev\", '*']\n"
-    "    networks: [10.8.10.0/24, 'fd00::/8']\n    preauthorized: false\n    limits: true\n"
+    "    networks: [10.8.10.0/24, 'fd00::/8']\n    preauthorized: true\n    limits: false\n"
+    "  - {name: two, secret: " SECRET ", names: [x.svc.dev], preauthorized: false, limits: true}\n"
     "open: true\nopen_networks: []\nopen_any_name: true\ntrusted_proxies: [10.0.0.1]\n"
     "resolvers: ['10.8.10.1:53', 10.8.10.2]\n"
     "tls: {cert: \"\", key: \"\"}\n"
-    "validation: {http_port: 80, tls_port: 443, allow: []}\n"
-    "acme:\n  terms_of_service: https://ca.svc.dev/terms\n  external_account_required: false\n"
+    "validation: {http_port: 8080, tls_port: 8443, allow: [127.0.0.0/8, '::1']}\n"
+    "acme:\n  terms_of_service: https://ca.svc.dev/terms\n  external_account_required: true\n"
     "  authorization_reuse: 0\n  retry_after: 2m\n  orders_per_page: 7\n  min_rsa_bits: 3072\n"
-    "  blocked_names: [X.svc.dev]\n  caa: report\n  rate_limits: {}\n"
-    "profiles: []\n"
+    "  blocked_names: [X.svc.dev]\n  ip_networks: [10.8.0.0/16]\n  caa: enforce\n"
+    "  rate_limits: {new_accounts: 1, orders: 2, failed_validations: 3, pending_validations: 0}\n"
+    "profiles:\n  - {name: Two_Weeks, lifetime: 14d, description: \"half \\xe4 month\"}\n"
+    "  - name: mtls\n    lifetime: 36h\n    usages: [client-auth, server-auth]\n"
+    "    key_types: [ec, ed25519]\n"
+    "  - {name: c, lifetime: 1h, usages: [client-auth], key_types: [rsa]}\n"
     "dns: {hmac_md5: false, rate_limit: 0, forward: {networks: [], upstreams: [], routes: {}}}\n"
     "ca: {key: rsa-3072}\nlog: {level: debug, format: json}\n";
 
@@ -346,7 +423,11 @@ static void full_file_is_read(void **state)
     assert_false(cfg->zones[0].is_served);
     assert_int_equal(cfg->zones[0].ingress_n, 1);
     assert_false(cfg->zones_are_default);
-    assert_int_equal(cfg->clients_n, 1);
+    assert_int_equal(cfg->clients_n, 2);
+    assert_true(cfg->clients[0].is_preauthorized);
+    assert_false(cfg->clients[0].has_limits);
+    assert_false(cfg->clients[1].is_preauthorized);
+    assert_true(cfg->clients[1].has_limits);
     assert_string_equal(cfg->clients[0].secret, SECRET);
     assert_int_equal(cfg->clients[0].names_n, 3);
     assert_true(cfg->clients[0].names[1].is_below);
@@ -360,6 +441,54 @@ static void full_file_is_read(void **state)
     assert_int_equal(cfg->ca_key, CONFIG_KEY_RSA_3072);
     assert_int_equal(cfg->log_level, LOG_DEBUG);
     assert_int_equal(cfg->log_format, LOG_JSON);
+}
+
+static void acme_settings_are_read(void **state)
+{
+    AUTO(config_freep) struct config *cfg = parse(FULL);
+    const struct config_acme *acme = &cfg->acme;
+
+    (void)state;
+    assert_int_equal(acme->http_port, 8080);
+    assert_int_equal(acme->tls_port, 8443);
+    assert_int_equal(acme->allow_n, 2);
+    assert_int_equal(acme->allow[1].prefix_len, 128);
+    assert_true(acme->external_account_required);
+    assert_int_equal(acme->ip_networks_n, 1);
+    assert_int_equal(acme->ip_networks[0].prefix_len, 16);
+    assert_int_equal(acme->caa, CONFIG_CAA_ENFORCE);
+    assert_int_equal(acme->limit_new_accounts, 1);
+    assert_int_equal(acme->limit_orders, 2);
+    assert_int_equal(acme->limit_failed_validations, 3);
+    assert_int_equal(acme->limit_pending_validations, 0);
+}
+
+static void profiles_are_read(void **state)
+{
+    static const struct {
+        const char *name, *description;
+        int64_t lifetime_s;
+        bool has_server_auth, has_client_auth;
+        unsigned key_types;
+    } wanted[] = {
+        {"Two_Weeks", "half \xc3\xa4 month", 14 * 86400, true, false, 7},
+        {"mtls", "36h, for servers and clients, EC and Ed25519 keys only", 36 * 3600, true, true,
+         CONFIG_KEYS_EC | CONFIG_KEYS_ED25519},
+        {"c", "1h, for clients, RSA keys only", 3600, false, true, CONFIG_KEYS_RSA},
+    };
+    AUTO(config_freep) struct config *cfg = parse(FULL);
+
+    (void)state;
+    assert_int_equal(cfg->acme.profiles_n, ARRAY_N(wanted));
+    for (size_t i = 0; i < ARRAY_N(wanted); i++) {
+        const struct config_profile *got = &cfg->acme.profiles[i];
+        assert_string_equal(got->name, wanted[i].name);
+        assert_string_equal(got->description, wanted[i].description);
+        assert_int_equal(got->lifetime_s, wanted[i].lifetime_s);
+        assert_int_equal(got->has_server_auth, wanted[i].has_server_auth);
+        assert_int_equal(got->has_client_auth, wanted[i].has_client_auth);
+        assert_int_equal(got->key_types, wanted[i].key_types);
+    }
 }
 
 static void longest_zone_wins(void **state)
@@ -407,10 +536,13 @@ int main(void)
         cmocka_unit_test(refuses_values),
         cmocka_unit_test(refuses_what_comes_later),
         cmocka_unit_test(refuses_zones_and_clients),
+        cmocka_unit_test(refuses_profiles),
         cmocka_unit_test(reports_all_faults_and_stops_counting),
         cmocka_unit_test(bounds_lists),
         cmocka_unit_test(empty_file_gives_defaults),
         cmocka_unit_test(full_file_is_read),
+        cmocka_unit_test(acme_settings_are_read),
+        cmocka_unit_test(profiles_are_read),
         cmocka_unit_test(longest_zone_wins),
         cmocka_unit_test(group_without_keys_is_empty),
         cmocka_unit_test(client_names_and_secrets_have_a_shape),

@@ -9,6 +9,7 @@
 #define ACME_SOA "acme.svc.test 5 SOA ca.svc.test. hostmaster.acme.svc.test. 105 60 60 604800 5"
 #define V1 "\"0000000000000000000000000000000000000000001\""
 #define V2 "\"0000000000000000000000000000000000000000002\""
+#define LABEL "_ujmmovf2vn55tgye"
 
 struct fixture {
     struct zone_db *db;
@@ -35,6 +36,9 @@ static struct fixture open_fixture(const char *config)
         (void)snprintf(owner, sizeof(owner), "full.svc.test.%s", cfg->delegate_zone);
         assert_int_equal(zone_value_add(f.db, owner, &v, 105).code, ERR_OK);
     }
+    (void)snprintf(owner, sizeof(owner), LABEL ".x.svc.test.%s", cfg->delegate_zone);
+    struct zone_value v = make_value(2, "a");
+    assert_int_equal(zone_value_add(f.db, owner, &v, 105).code, ERR_OK);
     assert_int_equal(zone_reader_new(f.db, &f.reader).code, ERR_OK);
     f.snap = zone_read_begin(f.reader);
     config_free(cfg);
@@ -140,6 +144,46 @@ static void test_negative(void **state)
         {"_foo.svc.test", A, "NXDOMAIN aa; A:" SVC_SOA},
         {"a._tcp.svc.test", A, "NXDOMAIN aa; A:" SVC_SOA},
         {"a._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        /* nearly an account's label */
+        {"ujmmovf2vn55tgye._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {"_ujmmovf2vn55tgy._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {"_ujmmovf2vn55tgyee._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {"_ujmmovf2vn55tgy1._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {"_ujmmovf2vn55tg-e._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {"_ujmmovf2vn55tg\xc3\xa4._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        /* a label, elsewhere */
+        {LABEL ".x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {LABEL ".svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {"a." LABEL "._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {LABEL "." LABEL "._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {LABEL ".x._acme-challenge.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {LABEL "._acme-challenge._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {LABEL "._acme-challenge.*.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {LABEL "._acme-challenge.a_b.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {LABEL "._acme-challenge.-b.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {LABEL "._acme-challenge.x.acme.svc.test", TXT, "NXDOMAIN aa; A:" ACME_SOA},
+        {LABEL "._acme-challenge.acme.svc.test", TXT, "NXDOMAIN aa; A:" ACME_SOA},
+        {LABEL ".acme.svc.test", TXT, "NXDOMAIN aa; A:" ACME_SOA},
+        {LABEL "._x.acme.svc.test", TXT, "NXDOMAIN aa; A:" ACME_SOA},
+        {"a." LABEL ".x.acme.svc.test", TXT, "NXDOMAIN aa; A:" ACME_SOA},
+        {LABEL "." LABEL ".x.acme.svc.test", TXT, "NXDOMAIN aa; A:" ACME_SOA},
+        {LABEL "._acme-challenge.a.other.test", TXT, "REFUSED"},
+        /* _validation-persist, elsewhere */
+        {"_validation-persist.*.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {"_validation-persist.a_b.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {"_validation-persist._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {"a._validation-persist.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {"_validation-persists.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
+        {"_validation-persist.x.acme.svc.test", TXT, "NXDOMAIN aa; A:" ACME_SOA},
+        {"_validation-persist.acme.svc.test", TXT, "NXDOMAIN aa; A:" ACME_SOA},
+        {"_validation-persist.a.other.test", TXT, "REFUSED"},
+        {"_validation-persist.svc.test", TXT, "NOERROR aa; A:" SVC_SOA},
+        {"_validation-persist.a.b.svc.test", TXT, "NOERROR aa; A:" SVC_SOA},
+        {"_validation-persist.ca.svc.test", A, "NOERROR aa; A:" SVC_SOA},
+        {"_Validation-PERSIST.a.svc.test", CNAME, "NOERROR aa; A:" SVC_SOA},
+        {"_validation-persist.a.svc.test", ANY, "NOERROR aa; A:" SVC_SOA},
+        {LABEL ".a.acme.svc.test", TXT, "NOERROR aa; A:" ACME_SOA},
+        {LABEL ".a.b.svc.test.acme.svc.test", A, "NOERROR aa; A:" ACME_SOA},
         {"_acme-challenge._acme-challenge.x.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
         {"_acme-challenge.*.svc.test", TXT, "NXDOMAIN aa; A:" SVC_SOA},
         {"a.*.svc.test", A, "NXDOMAIN aa; A:" SVC_SOA},
@@ -214,6 +258,25 @@ static void test_positive(void **state)
          "NOERROR aa; " CNAME_OF("_acme-challenge.x.svc.test", "x.svc.test")},
         {"_acme-challenge.x.svc.test", ANY,
          "NOERROR aa; " CNAME_OF("_acme-challenge.x.svc.test", "x.svc.test")},
+        {LABEL "._acme-challenge.x.svc.test", TXT,
+         "NOERROR aa; " CNAME_OF(LABEL "._acme-challenge.x.svc.test", LABEL ".x.svc.test") //
+         "; " LABEL ".x.svc.test.acme.svc.test 1 TXT " V2},
+        {"_UjmmovF2vn55tgyE._ACME-Challenge.X.svc.TEST", TXT,
+         "NOERROR aa; " CNAME_OF("_UjmmovF2vn55tgyE._ACME-Challenge.X.svc.TEST",
+                                 LABEL ".x.svc.test") //
+         "; " LABEL ".x.svc.test.acme.svc.test 1 TXT " V2},
+        {"_aaaaaaaaaaaaaaaa._acme-challenge.x.svc.test", TXT,
+         "NOERROR aa; " CNAME_OF("_aaaaaaaaaaaaaaaa._acme-challenge.x.svc.test",
+                                 "_aaaaaaaaaaaaaaaa.x.svc.test") "; A:" ACME_SOA},
+        {LABEL "._acme-challenge.svc.test", A,
+         "NOERROR aa; " CNAME_OF(LABEL "._acme-challenge.svc.test", LABEL ".svc.test") //
+         "; A:" ACME_SOA},
+        {LABEL "._acme-challenge.a.six.test", CNAME,
+         "NOERROR aa; " CNAME_OF(LABEL "._acme-challenge.a.six.test", LABEL ".a.six.test")},
+        {LABEL "._acme-challenge.x.svc.test", ANY,
+         "NOERROR aa; " CNAME_OF(LABEL "._acme-challenge.x.svc.test", LABEL ".x.svc.test")},
+        {"_Ujmmovf2vn55tgye.x.svc.test.Acme.svc.test", TXT,
+         "NOERROR aa; _Ujmmovf2vn55tgye.x.svc.test.Acme.svc.test 1 TXT " V2},
         {"x.svc.test.acme.svc.test", TXT,
          "NOERROR aa; x.svc.test.acme.svc.test 1 TXT " V1 "; x.svc.test.acme.svc.test 1 TXT " V2},
         {"Label.Acme.svc.test", TXT, "NOERROR aa; Label.Acme.svc.test 1 TXT " V1},

@@ -5,9 +5,10 @@
 
 static bool is_expected(struct fixture *f, const char *digest, const char *base)
 {
-    struct ident id = {.base = ""};
+    struct expectation what = {.label = ""};
 
-    return expectations_find(f->delegate->expected, digest, &id) && strcmp(id.base, base) == 0;
+    return expectations_find(f->delegate->expected, digest, &what) &&
+           strcmp(what.id.base, base) == 0;
 }
 
 static void test_unknown_and_malformed(void **state)
@@ -46,6 +47,29 @@ static void test_life(void **state)
     fixture_free(f);
 }
 
+static void test_account_labels(void **state)
+{
+    struct fixture *f = fixture_new("");
+    struct ident id = ident_of("x.test");
+    struct expectation what;
+    char one[TXT_VALUE_LEN + 1], two[TXT_VALUE_LEN + 1];
+    (void)state;
+
+    /* What is no label is none: the value then goes to the name's own. */
+    delegate_expect_account(f->delegate, &id, "_ujmmovf2vn55tgy1", digest_n(1, one),
+                            clock_unix_s() + 60);
+    assert_true(expectations_find(f->delegate->expected, one, &what));
+    assert_string_equal(what.label, "");
+    delegate_expect_account(f->delegate, &id, "_ujmmovf2vn55tgye", digest_n(2, two),
+                            clock_unix_s() + 60);
+    assert_true(expectations_find(f->delegate->expected, two, &what));
+    assert_string_equal(what.label, "_ujmmovf2vn55tgye");
+    assert_string_equal(what.id.base, "x.test");
+    delegate_forget(f->delegate, two);
+    assert_false(expectations_find(f->delegate->expected, two, &what));
+    fixture_free(f);
+}
+
 static void test_bound(void **state)
 {
     struct fixture *f = fixture_new("");
@@ -69,6 +93,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unknown_and_malformed),
         cmocka_unit_test(test_life),
+        cmocka_unit_test(test_account_labels),
         cmocka_unit_test(test_bound),
     };
 

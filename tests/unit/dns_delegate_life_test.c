@@ -214,7 +214,7 @@ static void *publisher(void *arg)
         return NULL;
     }
     for (unsigned i = 0; i < ROUNDS; i++) {
-        struct ident id = {i % 2 == 1, "svc.test"};
+        struct ident id = {.is_wildcard = i % 2 == 1, .base = "svc.test"};
         (void)digest_n(w->seed + i, digest);
         delegate_expect(w->f->delegate, &id, digest, clock_unix_s() + 60);
         struct err e = delegate_publish(w->f->delegate, &who, NULL, digest, false, &refusal);
@@ -234,17 +234,20 @@ static void *publisher(void *arg)
     return NULL;
 }
 
+static const char *const GUEST_NAMES[] = {"*.guest.test"};
+static const struct access_new_client GUEST = {
+    .name = "guest", .patterns = GUEST_NAMES, .patterns_n = 1};
+
 static void *admin(void *arg)
 {
     const struct worker *w = arg;
-    static const char *const PATTERN = "*.guest.test";
     char secret[CLIENT_SECRET_MAX + 1];
     char digest[TXT_VALUE_LEN + 1];
     struct delegate_who who = who_of("guest", "127.0.0.1");
     struct delegate_refusal refusal;
 
     for (unsigned i = 0; i < ROUNDS / 4; i++) {
-        struct err e = access_client_add(w->f->access, "guest", NULL, &PATTERN, 1, NULL, 0, secret);
+        struct err e = access_client_create(w->f->access, &GUEST, secret);
         if (e.code == ERR_OK) {
             e = delegate_publish(w->f->delegate, &who, "_acme-challenge.x.guest.test",
                                  digest_n(w->seed + i, digest), false, &refusal);
@@ -306,7 +309,6 @@ static void *racing_publisher(void *arg)
 
 static void test_removal_races_with_publishing(void **state)
 {
-    static const char *const PATTERN = "*.guest.test";
     struct fixture *f = fixture_new("");
     char secret[CLIENT_SECRET_MAX + 1];
     atomic_int failures = 0;
@@ -315,7 +317,7 @@ static void test_removal_races_with_publishing(void **state)
     for (int round = 0; round < 5; round++) {
         struct worker worker = {f, 0, &failures};
         pthread_t thread;
-        must(access_client_add(f->access, "guest", NULL, &PATTERN, 1, NULL, 0, secret));
+        must(access_client_create(f->access, &GUEST, secret));
         assert_int_equal(pthread_create(&thread, NULL, racing_publisher, &worker), 0);
         must(access_client_remove(f->access, "guest"));
         assert_int_equal(pthread_join(thread, NULL), 0);

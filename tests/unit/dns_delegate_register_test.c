@@ -22,7 +22,9 @@ static void add_client(struct fixture *f, const char *name, const char *pattern)
 {
     char secret[CLIENT_SECRET_MAX + 1];
 
-    must(access_client_add(f->access, name, SECRET_B, &pattern, 1, NULL, 0, secret));
+    const struct access_new_client client = {
+        .name = name, .secret = SECRET_B, .patterns = &pattern, .patterns_n = 1};
+    must(access_client_create(f->access, &client, secret));
 }
 
 static void test_wrong_credentials(void **state)

@@ -356,6 +356,54 @@ static void test_challenge_values(void **state)
     zone_db_free(db);
 }
 
+static void test_name_values(void **state)
+{
+    static const char *const nothing_there[] = {"",
+                                                ".",
+                                                "x.svc.test",
+                                                "_acme-challenge.svc.test",
+                                                "_aaaaaaaaaaaaaaaa._acme-challenge.x.svc.test",
+                                                "_aaaaaaaaaaaaaaaa._acme-challenge.other.test",
+                                                "_aaaaaaaaaaaaaaaa.x.svc.test.acme.svc.test",
+                                                "_acme-challenge.x.acme.svc.test"};
+    static const struct {
+        const char *name, *target;
+        unsigned value;
+    } rows[] = {{OWNER, "", 1},
+                {"_ACME-challenge.x.svc.test", OWNER, 1},
+                {"_aaaaaaaaaaaaaaab._acme-challenge.X.svc.test", "_aaaaaaaaaaaaaaab." OWNER, 2},
+                {"_aaaaaaaaaaaaaaab." OWNER, "", 2}};
+    struct zone_db *db = new_db(MAKER_CONFIG);
+    struct zone_reader *reader = NULL;
+    struct zone_value one = make_value(1, "a");
+    struct zone_value two = make_value(2, "a");
+    char target[NAME_TEXT_MAX + 1];
+    struct seen seen = {0, ""};
+
+    (void)state;
+    assert_int_equal(zone_reader_new(db, &reader).code, ERR_OK);
+    const struct zone_snapshot *snap = zone_read_begin(reader);
+    assert_false(zone_name_values(snap, rows[2].name, see, &seen, target));
+    zone_read_end(reader);
+    assert_int_equal(zone_value_add(db, OWNER, &one, 101).code, ERR_OK);
+    assert_int_equal(zone_value_add(db, "_aaaaaaaaaaaaaaab." OWNER, &two, 102).code, ERR_OK);
+    snap = zone_read_begin(reader);
+    for (size_t i = 0; i < ARRAY_N(nothing_there); i++) {
+        bool is_found = zone_name_values(snap, nothing_there[i], stop_at_first, &seen, target);
+        assert_false(is_found);
+    }
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        struct zone_value want = make_value(rows[i].value, "a");
+        assert_true(zone_name_values(snap, rows[i].name, stop_at_first, &seen, target));
+        assert_string_equal(target, rows[i].target);
+        assert_string_equal(seen.last, want.txt);
+        assert_true(zone_name_values(snap, rows[i].name, stop_at_first, &seen, NULL));
+    }
+    zone_read_end(reader);
+    zone_reader_free(reader);
+    zone_db_free(db);
+}
+
 /* Readers and a writer at once; the values at an owner always belong together (TSan and ASan watch
  * the rest). */
 struct race {
@@ -429,12 +477,19 @@ static void test_readers_and_writer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused_values),   cmocka_unit_test(test_refused_configurations),
-        cmocka_unit_test(test_add_remove),       cmocka_unit_test(test_value_limit),
-        cmocka_unit_test(test_readers_limit),    cmocka_unit_test(test_snapshot_is_kept),
-        cmocka_unit_test(test_many_owners),      cmocka_unit_test(test_trie_deep_split),
-        cmocka_unit_test(test_siphash),          cmocka_unit_test(test_is_served),
-        cmocka_unit_test(test_challenge_values), cmocka_unit_test(test_readers_and_writer),
+        cmocka_unit_test(test_refused_values),
+        cmocka_unit_test(test_refused_configurations),
+        cmocka_unit_test(test_add_remove),
+        cmocka_unit_test(test_value_limit),
+        cmocka_unit_test(test_readers_limit),
+        cmocka_unit_test(test_snapshot_is_kept),
+        cmocka_unit_test(test_many_owners),
+        cmocka_unit_test(test_trie_deep_split),
+        cmocka_unit_test(test_siphash),
+        cmocka_unit_test(test_is_served),
+        cmocka_unit_test(test_challenge_values),
+        cmocka_unit_test(test_name_values),
+        cmocka_unit_test(test_readers_and_writer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,13 +1,16 @@
 #!/usr/bin/python3
 """Writes the CSR vectors (../../fuzz/corpus/csr/*.der), their index and the account key they are judged against.
 
-Run it by hand when a vector is added; the results are committed. Needs python3-cryptography.
-Every vector is judged against an order for svc.test and *.svc.test, min_rsa_bits 2048.
+Run it by hand when a vector is added, with the new one's name (or the beginning of several) so that the others stay as they are;
+the results are committed. Needs python3-cryptography. Every vector is judged against an order for svc.test and *.svc.test,
+those that begin with ip- against one for 192.0.2.7 and 2001:db8::7 as well; min_rsa_bits 2048.
 """
+import ipaddress
 import math
 import pathlib
 import random
 import secrets
+import sys
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, ed448, padding, rsa
@@ -15,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, ed448, p
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE / "../../fuzz/corpus/csr"
 NAMES = ["svc.test", "*.svc.test"]
+ADDRESSES = ["192.0.2.7", "2001:db8::7"]
+ONLY = sys.argv[1] if len(sys.argv) > 1 else ""
 
 
 # DER -----------------------------------------------------------------------------------------------------------------
@@ -168,6 +173,8 @@ VECTORS = []
 
 def add(name, verdict, der, detail="-"):
     VECTORS.append((name, verdict, detail))
+    if not name.startswith(ONLY):
+        return
     (OUT / f"{name}.der").write_bytes(der)
 
 
@@ -268,7 +275,8 @@ def name_vectors():
     for label, item in (("ip", tlv(0x87, b"\x0a\0\0\1")), ("email", tlv(0x81, b"a@svc.test")), ("uri", tlv(0x86, b"https://svc.test")),
                         ("directory", tlv(0xA4, subject("svc.test")))):
         value = seq(*[dns(n) for n in NAMES], item)
-        add(f"csr-san-{label}", "csr", csr(P256, attrs=[attribute(extension("2.5.29.17", value))]), "not a DNS name")
+        add(f"csr-san-{label}", "csr", csr(P256, attrs=[attribute(extension("2.5.29.17", value))]),
+            "not in the order" if label == "ip" else "neither a DNS name nor")
     add("csr-san-twice", "csr", csr(P256, attrs=[attribute(san(NAMES), san(["www.svc.test"]))]), "twice")
     add("csr-san-trailing", "csr", csr(P256, attrs=[attribute(extension("2.5.29.17", seq(*[dns(n) for n in NAMES]) + b"\0"))]),
         "broken")
@@ -277,6 +285,37 @@ def name_vectors():
     add("csr-attribute-broken", "csr", csr(P256, attrs=[seq(oid("1.2.840.113549.1.9.14"), tlv(0x31, NULL))]), "broken")
     add("csr-attribute-empty", "csr", csr(P256, attrs=[seq(oid("1.2.840.113549.1.9.14"), tlv(0x31))]), "broken")
     add("csr-many-names", "csr", csr(P256, names=[f"h{i}.svc.test" for i in range(400)]), "at most")
+
+
+def address_vectors():
+    """Against the order with addresses."""
+    def general_names(addresses, names=NAMES):
+        return attribute(extension("2.5.29.17", seq(*[dns(n) for n in names], *[tlv(0x87, a) for a in addresses])))
+
+    packed = [ipaddress.ip_address(a).packed for a in ADDRESSES]
+    four, six = packed
+    mapped = b"\0" * 10 + b"\xff\xff" + four
+    add("ip-good", "ok", csr(P256, attrs=[general_names(packed)]))
+    add("ip-good-repeated", "ok", csr(P256, attrs=[general_names(packed * 2)], cn=ADDRESSES[:1]))
+    add("ip-good-cn-only", "ok", csr(P256, names=NAMES, cn=ADDRESSES))
+    add("ip-good-cn-v6", "ok", csr(P256, attrs=[general_names(packed)], cn=ADDRESSES[1:]))
+    add("ip-v4-missing", "csr", csr(P256, attrs=[general_names([six])]), "contains \"192.0.2.7\"")
+    add("ip-v6-missing", "csr", csr(P256, attrs=[general_names([four])]), "contains \"2001:db8::7\"")
+    add("ip-name-missing", "csr", csr(P256, attrs=[general_names(packed, NAMES[:1])]), "contains \"*.svc.test\"")
+    add("ip-foreign-v4", "csr", csr(P256, attrs=[general_names(packed + [b"\x0a\0\0\1"])]), "\"10.0.0.1\", which is not in")
+    add("ip-foreign-v6", "csr", csr(P256, attrs=[general_names(packed + [b"\0" * 15 + b"\1"])]), "\"::1\", which is not in")
+    add("ip-unspecified", "csr", csr(P256, attrs=[general_names(packed + [b"\0" * 4])]), "\"0.0.0.0\", which is not in")
+    add("ip-mapped", "csr", csr(P256, attrs=[general_names([mapped, six])]), "mapped into IPv6")
+    add("ip-mapped-too", "csr", csr(P256, attrs=[general_names(packed + [mapped])]), "mapped into IPv6")
+    for n in (0, 1, 3, 5, 8, 15, 17, 32):
+        add(f"ip-{n}-octets", "csr", csr(P256, attrs=[general_names(packed + [(six * 2)[:n]])]), f"IP address of {n} octets")
+    add("ip-text-as-octets", "csr", csr(P256, attrs=[general_names([b"192.0.2.7", six])]), "IP address of 9 octets")
+    add("ip-as-dns-name", "csr", csr(P256, names=NAMES + ADDRESSES), "not a DNS name")
+    add("ip-cn-not-canonical", "csr", csr(P256, attrs=[general_names(packed)], cn=["2001:DB8::7"]), "not a DNS name")
+    add("ip-cn-long-form", "csr", csr(P256, attrs=[general_names(packed)], cn=["2001:db8:0:0:0:0:0:7"]), "not a DNS name")
+    add("ip-cn-mapped", "csr", csr(P256, attrs=[general_names(packed)], cn=["::ffff:192.0.2.7"]), "not a DNS name")
+    add("ip-cn-foreign", "csr", csr(P256, attrs=[general_names(packed)], cn=["192.0.2.8"]), "\"192.0.2.8\", which is not in")
+    add("ip-cn-zone", "csr", csr(P256, attrs=[general_names(packed)], cn=["fe80::1%eth0"]), "not a DNS name")
 
 
 def form_vectors():
@@ -314,12 +353,14 @@ def form_vectors():
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    for old in OUT.glob("*.der"):
+    for old in OUT.glob(f"{ONLY}*.der"):
         old.unlink()
     key_vectors()
     name_vectors()
+    address_vectors()
     form_vectors()
-    (HERE / "account.spki").write_bytes(spki_of(ACCOUNT))
+    if ONLY in ("", "key-account"):
+        (HERE / "account.spki").write_bytes(spki_of(ACCOUNT))
     lines = ["# Written by make.py: vector | verdict (ok, csr = badCSR, key = badPublicKey) | text in the refusal"]
     lines += [" | ".join(v) for v in sorted(VECTORS)]
     (HERE / "index.txt").write_text("\n".join(lines) + "\n")

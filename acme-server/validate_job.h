@@ -1,0 +1,31 @@
+/* What validate.c (scheduling) takes from validate_decide.c (what a look means, and storing it). */
+#ifndef ACME_SERVER_VALIDATE_JOB_H
+#define ACME_SERVER_VALIDATE_JOB_H
+
+#include "acme-server/validate.h"
+#include "acme-server/validate_net.h"
+
+/* Store the decision, with what was seen. ERR_BAD_STATE: decided or ended already; ERR_BUSY: the
+ * publisher was removed meanwhile, look again. Any thread but the store's writer. */
+MUST_USE struct err validate_decide(struct acme *acme, const struct val_target *target,
+                                    const struct val_result *result, const char *trail);
+/* For the limit of failed validations per account and name. */
+void validate_count_failure(struct acme *acme, const struct val_target *target);
+
+struct caa_question caa_question_of(const struct val_target *target);
+/* CAA says no: under `enforce` the result becomes that, under `report` it is only told. */
+void caa_forbids(struct acme *acme, const struct val_target *target, const char *detail,
+                 struct val_result *result);
+/* What is known of CAA without asking anybody: false when the network must be asked first. */
+bool caa_look(struct acme *acme, const struct val_target *target, struct val_result *result);
+/* CAA for finalize (caa_wait.c): at once where our zones or the cache know, else by asking the network
+ * and waiting up to VALIDATE_CAA_MS, unless is_fresh (it was asked when the name was proved). Nobody
+ * answering speaks against nothing. ERR_BUSY when CAA_WAITERS_MAX wait. detail: why it is not
+ * allowed. An HTTP thread. */
+#define CAA_WAITERS_MAX 8
+MUST_USE struct err caa_wait(struct acme *acme, const struct caa_question *question, bool is_fresh,
+                             bool *is_allowed, char detail[VALIDATE_DETAIL_MAX]);
+/* Once the loop has stopped. */
+void caa_reports_free(struct acme *acme);
+
+#endif
