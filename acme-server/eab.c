@@ -97,6 +97,7 @@ struct err eab_verify(struct access *access, const json_t *eab, const char *oute
     char client[CLIENT_NAME_MAX + 1];
     bool is_good = false;
 
+    prob->is_binding = true;
     TRY(parse(eab, outer_url, &jws, prob));
     if (access_is_throttled(access, peer)) {
         FAIL(ERR_LIMIT, "too many wrong credentials from this address: wait a minute");

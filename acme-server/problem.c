@@ -158,7 +158,9 @@ void problem_json(const struct problem *prob, struct buf *out)
         put_member(out, "detail", prob->detail);
     }
     if (prob->type == PROBLEM_BAD_SIGNATURE_ALGORITHM) { /* a MUST of RFC 8555 §6.2 */
-        buf_puts(out, ",\"algorithms\":[\"ES256\",\"ES384\",\"ES512\",\"RS256\",\"EdDSA\"]");
+        buf_puts(out, prob->is_binding
+                          ? ",\"algorithms\":[\"HS256\",\"HS384\",\"HS512\"]"
+                          : ",\"algorithms\":[\"ES256\",\"ES384\",\"ES512\",\"RS256\",\"EdDSA\"]");
     }
     for (size_t i = 0; i < prob->subs_n; i++) {
         buf_puts(out, i == 0 ? ",\"subproblems\":[" : ",");

@@ -64,7 +64,8 @@ struct problem {
     struct problem_sub *subs; /* owned; NULL when there are none */
     size_t subs_n;
     char instance[PROBLEM_INSTANCE_MAX + 1]; /* "" or a URL (record.h) */
-    int64_t retry_after_s;                   /* 0 = no Retry-After */
+    bool is_binding; /* the algorithms that are offered are those of external account bindings */
+    int64_t retry_after_s; /* 0 = no Retry-After */
     /* "" or a URL: keyChange's conflicting account (RFC 8555 §7.3.5) */
     char location[PROBLEM_INSTANCE_MAX + 1];
 };

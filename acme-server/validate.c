@@ -5,189 +5,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "acme-server/acme_impl.h"
-#include "acme-server/validate_job.h"
+#include "acme-server/validate_int.h"
 #include "core/util/clock.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
 
-#define BUCKETS 1024u
 #define NS_PER_S 1000000000
-
-enum job_list { LIST_NONE, LIST_READY, LIST_SLEEPING, LISTS_N };
-
-/* What a job needs next. */
-enum job_step {
-    STEP_LOOK,  /* into our own zones; a pool thread */
-    STEP_NET,   /* one attempt; the loop */
-    STEP_CAA,   /* the value is there, CAA must be asked for; the loop */
-    STEP_DECIDE /* its result is final; a pool thread */
-};
-
-struct job {
-    struct validator *v;
-    struct val_target target;
-    enum job_step step;
-    bool is_local;
-    bool is_counted; /* its failure counts for the rate limit */
-    bool is_limited; /* it has a place in the gauges */
-    bool is_away;    /* a thread or the loop works on it: nobody else touches it */
-    bool is_woken;   /* its value arrived while it was away */
-    int64_t deadline_ms;
-    int64_t delay_ms; /* of the test mode */
-    int64_t next_ms;
-    struct val_result result;
-    struct buf trail;
-    struct val_attempt attempt;
-    enum job_list list;
-    struct job *chain;        /* of its authorization's bucket */
-    struct job *digest_chain; /* of its digest's bucket */
-    struct job *prev, *next;
-};
-
-struct list {
-    struct job *first, *last;
-};
-
-struct validator {
-    struct acme *acme;
-    pthread_mutex_t lock;
-    pthread_cond_t work;
-    bool is_stopping;
-    pthread_t threads[ACME_VALIDATORS];
-    unsigned threads_n;
-    struct list lists[LISTS_N]; /* LIST_SLEEPING in the order of next_ms */
-    struct job *buckets[BUCKETS];
-    struct job *digests[BUCKETS];
-    size_t jobs_n;
-    struct gauge *accounts, *targets; /* of jobs that ask the network */
-};
-
-/* --- lists; the lock is held ------------------------------------------------------------------ */
-
-static void list_put_after(struct validator *v, enum job_list which, struct job *after,
-                           struct job *job)
-{
-    struct list *list = &v->lists[which];
-
-    job->list = which;
-    job->prev = after;
-    job->next = after == NULL ? list->first : after->next;
-    if (job->prev == NULL) {
-        list->first = job;
-    } else {
-        job->prev->next = job;
-    }
-    if (job->next == NULL) {
-        list->last = job;
-    } else {
-        job->next->prev = job;
-    }
-}
-
-static void push_ready(struct validator *v, struct job *job)
-{
-    list_put_after(v, LIST_READY, v->lists[LIST_READY].last, job);
-    (void)pthread_cond_signal(&v->work);
-}
-
-static void list_remove(struct validator *v, struct job *job)
-{
-    struct list *list = &v->lists[job->list];
-
-    if (job->list == LIST_NONE) {
-        return;
-    }
-    if (job->prev == NULL) {
-        list->first = job->next;
-    } else {
-        job->prev->next = job->next;
-    }
-    if (job->next == NULL) {
-        list->last = job->prev;
-    } else {
-        job->next->prev = job->prev;
-    }
-    job->list = LIST_NONE;
-}
-
-/* Most sleep equally long, so that the place is near the end. */
-static void push_sleeping(struct validator *v, struct job *job, int64_t until_ms)
-{
-    struct job *after = v->lists[LIST_SLEEPING].last;
-
-    job->next_ms = until_ms;
-    while (after != NULL && after->next_ms > until_ms) {
-        after = after->prev;
-    }
-    list_put_after(v, LIST_SLEEPING, after, job);
-    if (after == NULL) {
-        (void)pthread_cond_broadcast(&v->work); /* a new first deadline */
-    }
-}
-
-static struct job **bucket_of(struct job **buckets, const char *key)
-{
-    uint32_t hash = 2166136261u;
-
-    for (size_t i = 0; key[i] != '\0'; i++) {
-        hash = (hash ^ (uint8_t)key[i]) * 16777619u;
-    }
-    return &buckets[hash % BUCKETS];
-}
-
-static struct job *job_find(struct validator *v, const struct val_target *target)
-{
-    struct job *job = *bucket_of(v->buckets, target->authz_id);
-
-    while (job != NULL && (job->target.type != target->type ||
-                           strcmp(job->target.authz_id, target->authz_id) != 0)) {
-        job = job->chain;
-    }
-    return job;
-}
-
-static void job_free(struct job *job)
-{
-    buf_clear(&job->trail);
-    mem_free(job);
-}
-
-static void job_drop(struct validator *v, struct job *job)
-{
-    struct job **link = bucket_of(v->buckets, job->target.authz_id);
-    struct job **digest = bucket_of(v->digests, job->target.digest);
-
-    list_remove(v, job);
-    while (*link != job) {
-        link = &(*link)->chain;
-    }
-    *link = job->chain;
-    while (*digest != job) {
-        digest = &(*digest)->digest_chain;
-    }
-    *digest = job->digest_chain;
-    v->jobs_n--;
-    if (job->is_limited) {
-        gauge_leave(v->accounts, job->target.account_id);
-        gauge_leave(v->targets, job->target.ident.base);
-    }
-    job_free(job);
-}
-
-/* Wake what is due; returns the milliseconds until the next one, -1 when nothing sleeps. */
-static int64_t promote_due(struct validator *v)
-{
-    struct list *list = &v->lists[LIST_SLEEPING];
-    int64_t now = clock_mono_ms();
-
-    while (list->first != NULL && list->first->next_ms <= now) {
-        struct job *job = list->first;
-        list_remove(v, job);
-        push_ready(v, job);
-    }
-    return list->first == NULL ? -1 : list->first->next_ms - now;
-}
 
 /* --- on the loop ------------------------------------------------------------------------------ */
 
@@ -200,9 +23,9 @@ static void job_back(struct job *job, enum job_step step, int64_t until_ms)
     job->is_away = false;
     job->step = step;
     if (until_ms == 0) {
-        push_ready(v, job);
+        validator_push_ready(v, job);
     } else {
-        push_sleeping(v, job, until_ms);
+        validator_push_sleeping(v, job, until_ms);
     }
     (void)pthread_mutex_unlock(&v->lock);
 }
@@ -353,19 +176,19 @@ static void job_finish(struct validator *v, struct job *job, enum outcome outcom
     job->is_away = false;
     switch (outcome) {
     case OUTCOME_DONE:
-        job_drop(v, job);
+        validator_drop(v, job);
         return;
     case OUTCOME_WAIT:
         job->step = STEP_LOOK;
         if (job->is_woken) {
-            push_ready(v, job);
+            validator_push_ready(v, job);
         } else {
-            push_sleeping(v, job, job->deadline_ms);
+            validator_push_sleeping(v, job, job->deadline_ms);
         }
         return;
     case OUTCOME_RETRY:
     case OUTCOME_AGAIN:
-        push_sleeping(v, job, clock_mono_ms() + VALIDATE_POLL_MS);
+        validator_push_sleeping(v, job, clock_mono_ms() + VALIDATE_POLL_MS);
         return;
     case OUTCOME_AWAY:
         return;
@@ -380,7 +203,7 @@ static bool run_one(struct validator *v)
     if (job == NULL) {
         return false;
     }
-    list_remove(v, job);
+    validator_unlist(v, job);
     job->is_away = true;
     job->is_woken = false;
     (void)pthread_mutex_unlock(&v->lock);
@@ -402,7 +225,7 @@ size_t validator_run_due(struct validator *v)
     size_t n = 0;
 
     (void)pthread_mutex_lock(&v->lock);
-    (void)promote_due(v);
+    (void)validator_promote(v);
     while (run_one(v)) {
         n++;
     }
@@ -427,7 +250,7 @@ static void *work(void *arg)
 
     (void)pthread_mutex_lock(&v->lock);
     while (!v->is_stopping) {
-        int64_t wait_ms = promote_due(v);
+        int64_t wait_ms = validator_promote(v);
         if (!run_one(v)) {
             wait_for_work(v, wait_ms);
         }
@@ -494,11 +317,11 @@ void validator_free(struct validator *v)
         return;
     }
     validator_stop(v);
-    for (size_t i = 0; i < BUCKETS; i++) {
+    for (size_t i = 0; i < VALIDATE_BUCKETS; i++) {
         while (v->buckets[i] != NULL) {
             struct job *job = v->buckets[i];
             v->buckets[i] = job->chain;
-            job_free(job);
+            validator_job_free(job);
         }
     }
     gauge_free(v->accounts);
@@ -545,7 +368,7 @@ static struct err add_locked(struct validator *v, const struct val_job *given, c
     const struct val_target *target = &given->target;
     int64_t now = clock_mono_ms();
 
-    if (job_find(v, target) != NULL) {
+    if (validator_find(v, target) != NULL) {
         return err_ok();
     }
     if (v->jobs_n >= VALIDATE_JOBS_MAX) {
@@ -560,12 +383,12 @@ static struct err add_locked(struct validator *v, const struct val_job *given, c
     if (job->is_limited) {
         struct err e = take_places(v, target, why);
         if (e.code != ERR_OK) {
-            job_free(job);
+            validator_job_free(job);
             return e;
         }
     }
-    struct job **bucket = bucket_of(v->buckets, target->authz_id);
-    struct job **digest = bucket_of(v->digests, target->digest);
+    struct job **bucket = validator_bucket(v->buckets, target->authz_id);
+    struct job **digest = validator_bucket(v->digests, target->digest);
     int64_t delay = chaos_delay_ms(v->acme->chaos);
     job->v = v;
     job->target = *target;
@@ -578,7 +401,7 @@ static struct err add_locked(struct validator *v, const struct val_job *given, c
     *digest = job;
     v->jobs_n++;
     job->delay_ms = delay;
-    push_sleeping(v, job, job->deadline_ms);
+    validator_push_sleeping(v, job, job->deadline_ms);
     return err_ok();
 }
 
@@ -597,13 +420,13 @@ struct err validator_add(struct validator *v, const struct val_job *job, const c
 void validator_wake(struct validator *v, const struct val_target *target)
 {
     (void)pthread_mutex_lock(&v->lock);
-    struct job *job = job_find(v, target);
+    struct job *job = validator_find(v, target);
     if (job != NULL && !job->is_away && job->list == LIST_SLEEPING) {
-        list_remove(v, job);
+        validator_unlist(v, job);
         if (job->delay_ms > 0) {
-            push_sleeping(v, job, clock_mono_ms() + job->delay_ms);
+            validator_push_sleeping(v, job, clock_mono_ms() + job->delay_ms);
         } else {
-            push_ready(v, job);
+            validator_push_ready(v, job);
         }
     }
     (void)pthread_mutex_unlock(&v->lock);
@@ -614,15 +437,15 @@ void validator_on_value(void *ctx, const char digest[TXT_VALUE_LEN + 1])
     struct validator *v = ctx;
 
     (void)pthread_mutex_lock(&v->lock);
-    struct job *job = *bucket_of(v->digests, digest);
+    struct job *job = *validator_bucket(v->digests, digest);
     while (job != NULL && strcmp(job->target.digest, digest) != 0) {
         job = job->digest_chain;
     }
     if (job != NULL && job->is_away) {
         job->is_woken = true;
     } else if (job != NULL && job->list == LIST_SLEEPING) {
-        list_remove(v, job);
-        push_ready(v, job);
+        validator_unlist(v, job);
+        validator_push_ready(v, job);
     }
     (void)pthread_mutex_unlock(&v->lock);
 }

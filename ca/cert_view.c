@@ -176,17 +176,29 @@ struct err cert_view_read(const uint8_t *der, size_t len, struct cert_view *out)
     FAIL(ERR_MALFORMED, "not an X.509 certificate");
 }
 
+static struct err read_address(const struct der_item *item, struct ident *out)
+{
+    struct ip_addr ip = {.family = item->len == 4 ? 4 : 6};
+    struct ident id = {.is_ip = true};
+
+    memcpy(ip.bytes, item->body, item->len);
+    ip_text(&ip, id.base);
+    /* IPv4 mapped into IPv6 would read back as another address. */
+    const struct ip_addr again = ident_ip(&id);
+    if (!ip_equal(&ip, &again)) {
+        FAIL(ERR_MALFORMED, "an address that has no text of its own");
+    }
+    *out = id;
+    return err_ok();
+}
+
 static struct err read_name(const struct der_item *item, struct ident *out)
 {
     if (item->tag == DNS_NAME_TAG) {
         return ident_parse((const char *)item->body, item->len, out, NULL);
     }
     if (item->tag == IP_ADDRESS_TAG && (item->len == 4 || item->len == 16)) {
-        struct ip_addr ip = {.family = item->len == 4 ? 4 : 6};
-        char text[IP_TEXT_MAX + 1];
-        memcpy(ip.bytes, item->body, item->len);
-        ip_text(&ip, text);
-        return ident_ip_parse(text, strlen(text), out, NULL);
+        return read_address(item, out);
     }
     FAIL(ERR_MALFORMED, "an alternative name that is neither a DNS name nor an IP address");
 }

@@ -8,7 +8,7 @@
 #include "core/util/token.h"
 
 #define WINDOW_PART 50 /* a window is a 50th of the life */
-#define LIFE_MAX_S ((int64_t)1 << 40)
+#define TIME_MAX ((int64_t)1 << 40)
 #define PAST_WINDOW_S 3600 /* of certificates that should be replaced at once */
 
 struct err ca_renewal_id(const uint8_t *der, size_t len, char out[CA_RENEWAL_ID_MAX + 1])
@@ -65,30 +65,38 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* The database is input too: nothing overflows. */
+static int64_t bounded(int64_t when)
+{
+    if (when < -TIME_MAX) {
+        return -TIME_MAX;
+    }
+    return least(when, TIME_MAX);
+}
+
 void ca_renewal_window(const struct ca_cert_info *info, int64_t now_unix, int64_t *start_unix,
                        int64_t *end_unix)
 {
-    int64_t life = info->not_after - info->not_before;
+    int64_t not_after = bounded(info->not_after);
+    int64_t renew_by = bounded(info->renew_by_unix);
+    int64_t life = not_after - bounded(info->not_before);
 
-    if (life < 1 || life > LIFE_MAX_S) {
-        life = life < 1 ? 1 : LIFE_MAX_S;
+    if (life < 1) {
+        life = 1;
     }
     int64_t width = life < WINDOW_PART ? 1 : life / WINDOW_PART;
-    int64_t start = info->not_after - life / 3 + spread(info->id, width);
+    int64_t start = not_after - life / 3 + spread(info->id, width);
     int64_t end = start + width;
-    if (info->renew_by_unix != 0 && info->renew_by_unix < end) {
-        end = info->renew_by_unix <= now_unix ? least(info->renew_by_unix, now_unix - 1)
-                                              : info->renew_by_unix;
+    if (renew_by != 0 && renew_by < end) {
+        end = renew_by <= now_unix ? least(renew_by, now_unix - 1) : renew_by;
         /* Wider, because everything under the issuer has the same end. */
         start = end - 2 * width;
     }
     if (info->revoked_unix != 0) {
-        end = least(least(info->revoked_unix, now_unix - 1), end);
+        end = least(least(bounded(info->revoked_unix), now_unix - 1), end);
         start = end - PAST_WINDOW_S;
     }
-    if (end > info->not_after) {
-        end = info->not_after;
-    }
+    end = least(end, not_after);
     *start_unix = least(start, end - 1);
     *end_unix = end;
 }

@@ -195,8 +195,9 @@ static struct err zone_target(struct delegate *d, const char *fqdn, size_t left,
 /* An account's label at the front: how many characters it and its dot are. */
 static size_t take_label(const char *text, char label[ZONE_ACCOUNT_LABEL_LEN + 1])
 {
-    if (strcspn(text, ".") != ZONE_ACCOUNT_LABEL_LEN || text[ZONE_ACCOUNT_LABEL_LEN] != '.' ||
-        !zone_is_account_label(text, ZONE_ACCOUNT_LABEL_LEN)) {
+    const char *dot = strchr(text, '.');
+
+    if (dot == NULL || !zone_is_account_label(text, (size_t)(dot - text))) {
         return 0;
     }
     memcpy(label, text, ZONE_ACCOUNT_LABEL_LEN);

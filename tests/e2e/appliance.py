@@ -74,7 +74,9 @@ class Appliance:
         return prefix + [BINARY, *arguments]
 
     def environment(self):
-        return environment(ASAN_OPTIONS="exitcode=99:detect_leaks=1:detect_stack_use_after_return=1",
+        # Scenarios share a daemon and an address: the limit on new accounts is for the tests that are about it.
+        limits = {} if "rate_limits" in (self.config.get("acme") or {}) else {"BAILIWICK_ACME_RATE_LIMITS_NEW_ACCOUNTS": "0"}
+        return environment(**limits, ASAN_OPTIONS="exitcode=99:detect_leaks=1:detect_stack_use_after_return=1",
                            UBSAN_OPTIONS="print_stacktrace=1",
                            TSAN_OPTIONS="exitcode=98:halt_on_error=0:second_deadlock_stack=1")
 

@@ -15,10 +15,10 @@ from cryptography.x509 import DNSName, SubjectAlternativeName
 
 from jws_client import ERROR, Acme, Key, b64, httpreq, make_csr, split_chain
 from namespace import INGRESS
+from pebble import self_signed
 
 CASES = {}
 EAB_CASES = {}
-PROVED = ("dns-01", "http-01")
 
 
 def case(function):
@@ -78,17 +78,31 @@ class Responder:
         self.thread.join()
 
 
-class Bench:
-    """A server, a responder for its validations, one account that is used for whatever leaves it as it is, and one certificate."""
+def chosen(authorization):
+    """http-01, which both servers have."""
+    found = {one["type"]: one for one in authorization["challenges"]}
+    return found.get("http-01") or found["dns-01"]
 
-    def __init__(self, server, responder):
-        self.server, self.responder = server, responder
-        self.number = 0
-        self.acme = self.account()
-        self.name, self.order, self.certificate, self.certificate_key = self.issue(self.acme)
+
+class Visitor:
+    """Somebody without an account."""
+
+    def __init__(self, server):
+        self.server = server
 
     def connect(self, **more):
         return Acme(self.server, directory_path=self.server.directory_path, **more)
+
+
+class Bench(Visitor):
+    """A responder for the server's validations, one account that is used for whatever leaves it as it is, and one certificate."""
+
+    def __init__(self, server, responder):
+        super().__init__(server)
+        self.responder = responder
+        self.number = 0
+        self.acme = self.account()
+        _, self.order, self.certificate, _ = self.issue(self.acme)
 
     def account(self, **more):
         return self.connect(**more).register(contact=["mailto:admin@svc.test"])
@@ -101,8 +115,7 @@ class Bench:
         """A new order: its URL, the object, its authorization's URL, its http-01 challenge."""
         url, order = acme.order(self.fresh_name())
         authorization = acme.post(order["authorizations"][0]).json()
-        found = {one["type"]: one for one in authorization["challenges"]}
-        return url, order, order["authorizations"][0], found.get("http-01") or found["dns-01"]
+        return url, order, order["authorizations"][0], chosen(authorization)
 
     def publish(self, acme, order, challenge):
         if challenge["type"] == "http-01":
@@ -845,9 +858,7 @@ def revoke_by_an_account_with_the_authorizations(bench):
     name, _, certificate, _ = bench.issue(bench.acme)
     stranger = bench.account()
     _, order = stranger.order(name)
-    authorization = stranger.post(order["authorizations"][0]).json()
-    challenge = {one["type"]: one for one in authorization["challenges"]}
-    challenge = challenge.get("http-01") or challenge["dns-01"]
+    challenge = chosen(stranger.post(order["authorizations"][0]).json())
     bench.publish(stranger, order, challenge)
     stranger.post(challenge["url"], {})
     assert stranger.wait(order["authorizations"][0], ("valid", "invalid"))["status"] == "valid"
@@ -891,7 +902,6 @@ def revoke_nothing(bench):
 
 @case
 def revoke_a_certificate_of_another_ca(bench):
-    from pebble import self_signed  # pylint: disable=import-outside-toplevel
     return revoke(bench.acme, self_signed(bench.fresh_name()))
 
 

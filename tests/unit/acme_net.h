@@ -20,7 +20,9 @@ struct net {
     bool is_done;
 };
 
+/* The fixture's clients, and one that may have names elsewhere. */
 #define NET_YAML                                                                                   \
+    "  - {name: led, secret: " SECRET_A ", names: [led.test]}\n"                                   \
     "public_url: https://acme.example:8443\n"                                                      \
     "resolvers: ['127.0.0.1:1']\n"
 

@@ -76,7 +76,12 @@ static const struct {
     {OK_HEAD "\r\n" TOKEN "." TOKEN, PROBLEM_INCORRECT_RESPONSE, "(87 bytes)"},
     {OK_HEAD "\r\n " KEY_AUTHORIZATION, PROBLEM_INCORRECT_RESPONSE, "(88 bytes)"},
     {OK_HEAD "\r\n" KEY_AUTHORIZATION "x", PROBLEM_INCORRECT_RESPONSE, "(88 bytes)"},
-    {OK_HEAD "\r\n<p>\"\x1b[2J\\\xc3\xa4", PROBLEM_INCORRECT_RESPONSE, "'<p>??[2J???'"},
+    {OK_HEAD "\r\n<p>\"\x1b[2J\\\xc3\xa4", PROBLEM_INCORRECT_RESPONSE,
+     "'<p>?"
+     "?[2J"
+     "?"
+     "?"
+     "?'"},
     {"HTTP/1.1 404 Not Found\r\n\r\n" KEY_AUTHORIZATION, PROBLEM_UNAUTHORIZED, "status 404"},
     {"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", PROBLEM_UNAUTHORIZED, "status 404"},
     {"HTTP/1.1 204 No Content\r\n\r\n", PROBLEM_UNAUTHORIZED, "status 204"},
@@ -92,7 +97,7 @@ static const struct {
      "ended the connection"},
     {OK_HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\n" TOKEN, PROBLEM_CONNECTION,
      "ended the connection"},
-    {"HTTP/1.1 200 OK\r\nContent-Le", PROBLEM_CONNECTION, "ended the connection"},
+    {"HTTP/1.1 200 OK\r\nContent-Le", PROBLEM_INCORRECT_RESPONSE, "'' (0 bytes)"},
     {"", PROBLEM_CONNECTION, "ended the connection"},
 };
 
@@ -169,7 +174,7 @@ static void answer_headers(struct server *s, const char *request, struct buf *ou
     (void)request;
     buf_puts(out, s->text);
     for (unsigned i = 0; i < 2000; i++) {
-        buf_printf(out, s->text[9] == '1' ? "\r\nHTTP/1.1 100 Continue\r\n\r\n" : "H%u: v\r\n", i);
+        buf_printf(out, s->text[9] == '1' ? "\r\nHTTP/1.1 100 Continue\r\n" : "H%u: v\r\n", i);
     }
     buf_puts(out, "\r\n" KEY_AUTHORIZATION);
 }
@@ -244,11 +249,11 @@ static const struct {
     {"ftp://web.svc.test/x", PROBLEM_INCORRECT_RESPONSE, "not 'ftp'"},
     {"file:///etc/passwd", PROBLEM_INCORRECT_RESPONSE, "not 'file'"},
     {"gopher://web.svc.test:80/_x", PROBLEM_INCORRECT_RESPONSE, "not 'gopher'"},
-    {"javascript:alert(1)", PROBLEM_INCORRECT_RESPONSE, "only http and https"},
+    {"javascript:alert(1)", PROBLEM_INCORRECT_RESPONSE, "no URL"},
     {"http://user@web.svc.test/", PROBLEM_INCORRECT_RESPONSE, "user name"},
     {"http://user:pass@web.svc.test/", PROBLEM_INCORRECT_RESPONSE, "user name"},
     {"http://:pass@web.svc.test/", PROBLEM_INCORRECT_RESPONSE, "user name"},
-    {"http:///x", PROBLEM_INCORRECT_RESPONSE, "URL"},
+    {"http://:80/x", PROBLEM_INCORRECT_RESPONSE, "no URL"},
     {"http://[fe80::1%25eth0]/", PROBLEM_INCORRECT_RESPONSE, "zone index"},
     {"http://w\xc3\xa4.svc.test/", PROBLEM_INCORRECT_RESPONSE, "characters"},
     {"http://169.254.169.254/latest/", PROBLEM_CONNECTION, "link-local"},
@@ -599,6 +604,17 @@ static void test_freed_in_every_state(void **state)
 #define MANY 1000
 #define MANY_MEMORY_MAX (25u * 1024 * 1024)
 
+static bool is_sanitised(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+    return __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+    return false;
+#endif
+}
+
 static size_t memory_now(void)
 {
     FILE *file = fopen("/proc/self/statm", "r");
@@ -632,11 +648,9 @@ static void test_a_thousand_silent_targets(void **state)
         quiet = loop_run_once(w->loop, 20) == 0 ? quiet + 1 : 0;
     }
     size_t used = memory_now() - before;
-#if defined(__SANITIZE_ADDRESS__) || (defined(__has_feature) && __has_feature(address_sanitizer))
-    (void)used;
-#else
-    assert_true(used < MANY_MEMORY_MAX);
-#endif
+    if (!is_sanitised()) { /* their shadows are no figure */
+        assert_true(used < MANY_MEMORY_MAX);
+    }
     clock_shift(DEADLINE_MS);
     while (loop_run_once(w->loop, 20) > 0) {
     }

@@ -293,7 +293,6 @@ static void other_names_are_malformed(void **state)
         RAW("\x30\x0b\x82\x09svc.test."),
         RAW("\x30\x0b\x82\x09svc.te\0st"),
         RAW("\x30\x05\x87\x03\x01\x02\x03"),
-        RAW("\x30\x06\x87\x04\x00\x00\x00\x00"),
         RAW("\x30\x12\x87\x10\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x07"),
     };
 

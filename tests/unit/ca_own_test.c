@@ -3,6 +3,8 @@
 
 #include <openssl/pem.h>
 
+#include "core/util/clock.h"
+
 static struct fixture f;
 static struct ca *ca;
 static struct store *store;
@@ -93,11 +95,54 @@ static void the_own_certificate_names_hosts_and_addresses(void **state)
     mem_free(cert);
 }
 
+static void a_pair_serves_what_it_names(void **state)
+{
+    const struct ident names[] = {make_ident("ca.svc.test"), make_ident("192.0.2.7"),
+                                  make_ident("other.test"), make_ident("192.0.2.8")};
+    struct ip_addr ips[2];
+    char *cert = NULL;
+    char *key = NULL;
+    char *other_cert = NULL;
+    char *other_key = NULL;
+    int64_t not_after = 0;
+
+    (void)state;
+    assert_ok(ip_parse("2001:db8::7", &ips[0]));
+    assert_ok(ip_parse("2001:db8::8", &ips[1]));
+    assert_ok(ca_issue_own(ca, store, names, 2, ips, 1, &cert, &key, &not_after));
+    assert_ok(ca_issue_own(ca, store, names, 2, ips, 1, &other_cert, &other_key, &not_after));
+    const struct {
+        struct ca_own_pair pair;
+        bool is_good;
+    } rows[] = {
+        {{cert, key, names, 3, ips, 1}, false},     /* another name */
+        {{cert, key, names + 3, 1, ips, 1}, false}, /* another ip identifier */
+        {{cert, key, names, 2, ips, 2}, false},     /* another address */
+        {{cert, other_key, names, 2, ips, 1}, false},
+        {{ca_intermediate_pem(ca), key, names, 1, ips, 1}, false},
+        {{cert, key, names, 2, ips, 1}, true},
+        {{cert, key, names + 1, 1, NULL, 0}, true},
+    };
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        int64_t until = 0;
+        assert_int_equal(ca_own_is_usable(ca, &rows[i].pair, &until), rows[i].is_good);
+        assert_true(until == 0 || (rows[i].is_good && until == not_after));
+    }
+    clock_shift((int64_t)61 * 86400 * 1000); /* less than a third is left */
+    assert_false(ca_own_is_usable(ca, &rows[5].pair, &not_after));
+    clock_shift((int64_t)-61 * 86400 * 1000);
+    char *const texts[] = {cert, key, other_cert, other_key};
+    for (size_t i = 0; i < ARRAY_N(texts); i++) {
+        mem_free(texts[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_name_nothing_is_stored),
         cmocka_unit_test(the_own_certificate_names_hosts_and_addresses),
+        cmocka_unit_test(a_pair_serves_what_it_names),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

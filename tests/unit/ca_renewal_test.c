@@ -208,6 +208,9 @@ static void impossible_rows_give_a_window_all_the_same(void **state)
                 {FROM, FROM + 1, 1, 0},
                 {FROM, FROM + 1, 1, 1},
                 {0, (int64_t)1 << 45, 0, 0},
+                {INT64_MIN, INT64_MAX, 0, 0},
+                {INT64_MIN, INT64_MAX, INT64_MIN, INT64_MIN},
+                {INT64_MAX, FROM, INT64_MAX, INT64_MAX},
                 {FROM, FROM + DAY_S, -5, 0}};
 
     (void)state;

@@ -1,5 +1,7 @@
 /* Texts at _validation-persist names: what is refused, what a query gets. */
 #include <ldns/ldns.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "core/util/mem.h"
@@ -245,12 +247,66 @@ static void test_every_name(void **state)
     zone_db_free(db);
 }
 
+/* A reader and a writer at once: an answer has one text or the other two (ASan and TSan watch the
+ * rest). */
+struct race {
+    struct zone_db *db;
+    _Atomic bool is_over;
+    _Atomic unsigned rounds;
+};
+
+static void *read_on(void *arg)
+{
+    struct race *race = arg;
+    struct zone_reader *reader = NULL;
+    uint8_t query[512], out[1232];
+    size_t n = make_query("_validation-persist.x.svc.test", LDNS_RR_TYPE_TXT, query);
+    bool is_torn = false;
+
+    if (zone_reader_new(race->db, &reader).code != ERR_OK) {
+        return arg;
+    }
+    while (!atomic_load(&race->is_over)) {
+        size_t len = answer_build(zone_read_begin(reader), query, n, true, out, sizeof(out));
+        zone_read_end(reader);
+        bool has_a = memmem(out, len, TEXT_A, strlen(TEXT_A)) != NULL;
+        bool has_b = memmem(out, len, TEXT_B, strlen(TEXT_B)) != NULL;
+        unsigned want = out[7] == 1 ? 1 : 2;
+        is_torn = is_torn || (has_a ? 1u : 0u) + (has_b ? 1u : 0u) != want;
+        atomic_fetch_add(&race->rounds, 1);
+    }
+    zone_reader_free(reader);
+    return is_torn ? arg : NULL;
+}
+
+static void test_reader_and_writer(void **state)
+{
+    const char *const texts[] = {TEXT_A, TEXT_B};
+    struct race race = {.db = new_db(MAKER_CONFIG)};
+    pthread_t thread;
+    void *torn = NULL;
+
+    (void)state;
+    assert_int_equal(zone_persist_put(race.db, "x.svc.test", texts, 2, 1).code, ERR_OK);
+    assert_int_equal(pthread_create(&thread, NULL, read_on, &race), 0);
+    for (unsigned i = 0; i < 1000 || atomic_load(&race.rounds) < 1000; i++) {
+        struct zone_value v = make_value(i % 8, "a");
+        assert_int_equal(zone_persist_put(race.db, "x.svc.test", texts, 1, 2).code, ERR_OK);
+        assert_int_equal(zone_value_add(race.db, "x.svc.test.acme.svc.test", &v, 3).code, ERR_OK);
+        assert_int_equal(zone_persist_put(race.db, "x.svc.test", texts, 2, 4).code, ERR_OK);
+    }
+    atomic_store(&race.is_over, true);
+    assert_int_equal(pthread_join(thread, &torn), 0);
+    assert_null(torn);
+    zone_db_free(race.db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),    cmocka_unit_test(test_life),
         cmocka_unit_test(test_serials),    cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_every_name),
+        cmocka_unit_test(test_every_name), cmocka_unit_test(test_reader_and_writer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

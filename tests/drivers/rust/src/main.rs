@@ -52,11 +52,21 @@ struct Run {
 }
 
 fn main() -> Result<(), Failure> {
-    let argument = std::env::args().nth(1).ok_or("usage: instant '{\"directory\": …}'")?;
+    let argument = std::env::args()
+        .nth(1)
+        .ok_or("usage: instant '{\"directory\": …}'")?;
     let config: Config = serde_json::from_str(&argument)?;
     let responder = Responder::listen(&config.challenge)?;
-    let mut run = Run { config, responder, account: None, leaf: None, orders: Vec::new() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut run = Run {
+        config,
+        responder,
+        account: None,
+        leaf: None,
+        orders: Vec::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let report = runtime.block_on(async {
         let mut report = Vec::new();
         for name in run.config.steps.clone() {
@@ -77,7 +87,8 @@ fn describe(failure: &(dyn Error + Send + Sync + 'static)) -> Map<String, Value>
     let mut entry = Map::new();
     entry.insert("error".to_string(), json!(failure.to_string()));
     if let Some(instant_acme::Error::Api(problem)) = failure.downcast_ref() {
-        let details = json!({"type": problem.r#type, "status": problem.status, "detail": problem.detail});
+        let details =
+            json!({"type": problem.r#type, "status": problem.status, "detail": problem.detail});
         entry.insert("problem".to_string(), details);
     }
     entry
@@ -114,11 +125,15 @@ impl Run {
     }
 
     fn account(&self) -> Result<&Account, Failure> {
-        self.account.as_ref().ok_or_else(|| "there is no account".into())
+        self.account
+            .as_ref()
+            .ok_or_else(|| "there is no account".into())
     }
 
     fn leaf(&self) -> Result<&CertificateDer<'static>, Failure> {
-        self.leaf.as_ref().ok_or_else(|| "there is no certificate".into())
+        self.leaf
+            .as_ref()
+            .ok_or_else(|| "there is no certificate".into())
     }
 
     async fn register(&mut self) -> Result<Map<String, Value>, Failure> {
@@ -128,15 +143,19 @@ impl Run {
             only_return_existing: false,
         };
         let eab = match &self.config.eab {
-            Some(eab) => {
-                Some(ExternalAccountKey::new(eab.kid.clone(), &BASE64_URL_SAFE_NO_PAD.decode(&eab.key)?))
-            }
+            Some(eab) => Some(ExternalAccountKey::new(
+                eab.kid.clone(),
+                &BASE64_URL_SAFE_NO_PAD.decode(&eab.key)?,
+            )),
             None => None,
         };
         let (account, _) = Account::builder_with_root(&self.config.root)?
             .create(&wanted, self.config.directory.clone(), eab.as_ref())
             .await?;
-        let mut profiles: Vec<_> = account.profiles().map(|profile| profile.name.to_string()).collect();
+        let mut profiles: Vec<_> = account
+            .profiles()
+            .map(|profile| profile.name.to_string())
+            .collect();
         profiles.sort();
         let entry = object(json!({"account": account.id(), "profiles": profiles}));
         self.account = Some(account);
@@ -144,7 +163,9 @@ impl Run {
     }
 
     async fn contact(&mut self) -> Result<Map<String, Value>, Failure> {
-        self.account()?.update_contacts(&["mailto:other@svc.test"]).await?;
+        self.account()?
+            .update_contacts(&["mailto:other@svc.test"])
+            .await?;
         Ok(Map::new())
     }
 
@@ -160,7 +181,12 @@ impl Run {
     }
 
     async fn issue(&mut self, replaces: bool) -> Result<Map<String, Value>, Failure> {
-        let identifiers: Vec<_> = self.config.names.iter().map(|name| identifier(name)).collect();
+        let identifiers: Vec<_> = self
+            .config
+            .names
+            .iter()
+            .map(|name| identifier(name))
+            .collect();
         let mut wanted = NewOrder::new(&identifiers);
         if !self.config.profile.is_empty() {
             wanted = wanted.profile(&self.config.profile);
@@ -195,10 +221,16 @@ impl Run {
                 continue;
             }
             let name = authorization.identifier().to_string();
-            let mut challenge =
-                authorization.challenge(wanted.clone()).ok_or("no such challenge in the authorization")?;
+            let mut challenge = authorization
+                .challenge(wanted.clone())
+                .ok_or("no such challenge in the authorization")?;
             let answer = challenge.key_authorization();
-            self.responder.answer(&name, &challenge.token, answer.as_str(), answer.digest().as_ref())?;
+            self.responder.answer(
+                &name,
+                &challenge.token,
+                answer.as_str(),
+                answer.digest().as_ref(),
+            )?;
             challenge.set_ready().await?;
         }
         Ok(())
@@ -226,8 +258,10 @@ impl Run {
     }
 
     async fn revoke(&mut self) -> Result<Map<String, Value>, Failure> {
-        let request =
-            RevocationRequest { certificate: self.leaf()?, reason: Some(RevocationReason::Superseded) };
+        let request = RevocationRequest {
+            certificate: self.leaf()?,
+            reason: Some(RevocationReason::Superseded),
+        };
         self.account()?.revoke(&request).await?;
         Ok(Map::new())
     }

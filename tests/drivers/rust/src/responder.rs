@@ -34,24 +34,36 @@ impl Responder {
             _ => return Ok(responder),
         };
         let listener = TcpListener::bind(("0.0.0.0", port))?;
-        let mut tls =
-            ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-                .with_safe_default_protocol_versions()?
-                .with_no_client_auth()
-                .with_cert_resolver(Arc::new(responder.clone()));
+        let mut tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(responder.clone()));
         tls.alpn_protocols = vec![ALPN.to_vec()];
         let (tls, own) = (Arc::new(tls), responder.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A peer that goes away in the middle is the test's business, not the responder's.
-                let _ = if port == 80 { own.serve_text(stream) } else { serve_tls(stream, tls.clone()) };
+                let _ = if port == 80 {
+                    own.serve_text(stream)
+                } else {
+                    serve_tls(stream, tls.clone())
+                };
             }
         });
         Ok(responder)
     }
 
-    pub fn answer(&self, name: &str, token: &str, text: &str, digest: &[u8]) -> Result<(), Failure> {
-        self.texts.lock().unwrap().insert(format!("/.well-known/acme-challenge/{token}"), text.to_string());
+    pub fn answer(
+        &self,
+        name: &str,
+        token: &str,
+        text: &str,
+        digest: &[u8],
+    ) -> Result<(), Failure> {
+        self.texts.lock().unwrap().insert(
+            format!("/.well-known/acme-challenge/{token}"),
+            text.to_string(),
+        );
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![name.to_string()])?;
         params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
@@ -63,7 +75,10 @@ impl Responder {
             Err(_) => name.to_string(),
         };
         let certified = CertifiedKey::new(vec![certificate.der().clone()], signer);
-        self.certificates.lock().unwrap().insert(server_name, Arc::new(certified));
+        self.certificates
+            .lock()
+            .unwrap()
+            .insert(server_name, Arc::new(certified));
         Ok(())
     }
 
@@ -83,7 +98,10 @@ impl Responder {
             None => ("404 Not Found", String::new()),
         };
         let length = body.len();
-        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")?;
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )?;
         Ok(())
     }
 }
@@ -91,7 +109,12 @@ impl Responder {
 impl ResolvesServerCert for Responder {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let offered = hello.alpn()?.any(|protocol| protocol == ALPN);
-        let found = self.certificates.lock().unwrap().get(hello.server_name()?).cloned();
+        let found = self
+            .certificates
+            .lock()
+            .unwrap()
+            .get(hello.server_name()?)
+            .cloned();
         if offered { found } else { None }
     }
 }
@@ -107,13 +130,21 @@ fn serve_tls(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<(), Failure> {
 fn reverse_name(address: IpAddr) -> String {
     match address {
         IpAddr::V4(v4) => {
-            let labels: String = v4.octets().iter().rev().map(|octet| format!("{octet}.")).collect();
+            let labels: String = v4
+                .octets()
+                .iter()
+                .rev()
+                .map(|octet| format!("{octet}."))
+                .collect();
             format!("{labels}in-addr.arpa")
         }
         IpAddr::V6(v6) => {
             let octets = v6.octets();
-            let labels: String =
-                octets.iter().rev().map(|octet| format!("{:x}.{:x}.", octet & 15, octet >> 4)).collect();
+            let labels: String = octets
+                .iter()
+                .rev()
+                .map(|octet| format!("{:x}.{:x}.", octet & 15, octet >> 4))
+                .collect();
             format!("{labels}ip6.arpa")
         }
     }

@@ -1,0 +1,74 @@
+/* The inside of struct validator, for validate.c and validate_list.c. */
+#ifndef ACME_SERVER_VALIDATE_INT_H
+#define ACME_SERVER_VALIDATE_INT_H
+
+#include <pthread.h>
+
+#include "acme-server/acme_impl.h"
+#include "acme-server/validate_job.h"
+
+#define VALIDATE_BUCKETS 1024u
+
+enum job_list { LIST_NONE, LIST_READY, LIST_SLEEPING, LISTS_N };
+
+/* What a job needs next. */
+enum job_step {
+    STEP_LOOK,  /* into our own zones; a pool thread */
+    STEP_NET,   /* one attempt; the loop */
+    STEP_CAA,   /* the value is there, CAA must be asked for; the loop */
+    STEP_DECIDE /* its result is final; a pool thread */
+};
+
+struct job {
+    struct validator *v;
+    struct val_target target;
+    enum job_step step;
+    bool is_local;
+    bool is_counted; /* its failure counts for the rate limit */
+    bool is_limited; /* it has a place in the gauges */
+    bool is_away;    /* a thread or the loop works on it: nobody else touches it */
+    bool is_woken;   /* its value arrived while it was away */
+    int64_t deadline_ms;
+    int64_t delay_ms; /* of the test mode */
+    int64_t next_ms;
+    struct val_result result;
+    struct buf trail;
+    struct val_attempt attempt;
+    enum job_list list;
+    struct job *chain;        /* of its authorization's bucket */
+    struct job *digest_chain; /* of its digest's bucket */
+    struct job *prev, *next;
+};
+
+struct list {
+    struct job *first, *last;
+};
+
+struct validator {
+    struct acme *acme;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    bool is_stopping;
+    pthread_t threads[ACME_VALIDATORS];
+    unsigned threads_n;
+    struct list lists[LISTS_N]; /* LIST_SLEEPING in the order of next_ms */
+    struct job *buckets[VALIDATE_BUCKETS];
+    struct job *digests[VALIDATE_BUCKETS];
+    size_t jobs_n;
+    struct gauge *accounts, *targets; /* of jobs that ask the network */
+};
+
+/* All with the lock held. */
+void validator_push_ready(struct validator *v, struct job *job);
+void validator_push_sleeping(struct validator *v, struct job *job, int64_t until_ms);
+/* Off the list that it is on, if any. */
+void validator_unlist(struct validator *v, struct job *job);
+struct job **validator_bucket(struct job **buckets, const char *key);
+struct job *validator_find(struct validator *v, const struct val_target *target);
+/* Forget it, its places and its memory. */
+void validator_drop(struct validator *v, struct job *job);
+void validator_job_free(struct job *job);
+/* Wake what is due; the milliseconds until the next one, -1 when nothing sleeps. */
+int64_t validator_promote(struct validator *v);
+
+#endif
