@@ -3,10 +3,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "acme-server/acme_impl.h"
 #include "acme-server/val_dial.h"
 #include "acme-server/val_fetch.h"
+#include "acme-server/val_gate.h"
 #include "acme-server/val_url.h"
 #include "acme-server/val_words.h"
 
@@ -25,9 +27,10 @@ struct probe {
     struct loop_timer timer; /* the deadline; when ended: at once */
     enum probe_st st;
     struct val_dial dial;
+    struct val_turn turn;     /* https */
+    struct val_dialed dialed; /* its fd: until a fetch takes it, else -1 */
     struct fetch *fetch;
     struct val_url url;
-    struct ip_endpoint peer;
     unsigned redirects_n;
     struct val_result result;
 };
@@ -38,12 +41,22 @@ struct http01_state {
     struct probe *first;
 };
 
+static void hang_up(struct probe *probe)
+{
+    val_gate_leave(probe->state->net->gate, &probe->turn);
+    fetch_cancel(MOVE(probe->fetch));
+    if (probe->dialed.fd >= 0) {
+        (void)close(probe->dialed.fd);
+        probe->dialed.fd = -1;
+    }
+}
+
 static void free_probe(struct probe *probe)
 {
     struct http01_state *state = probe->state;
 
     val_dial_cancel(&probe->dial);
-    fetch_cancel(probe->fetch);
+    hang_up(probe);
     loop_timer_cancel(state->net->loop, &probe->timer);
     val_url_clear(&probe->url);
     if (probe->prev != NULL) {
@@ -74,6 +87,7 @@ static void deliver(void *arg)
 static void end(struct probe *probe)
 {
     probe->st = PROBE_ENDED;
+    hang_up(probe);
     err_ignore(loop_timer_set(probe->state->net->loop, &probe->timer, 0, deliver, probe));
 }
 
@@ -107,15 +121,24 @@ static struct place place_of(const struct probe *probe)
     char peer[IP_TEXT_MAX + 10];
 
     val_printable(probe->url.text, strlen(probe->url.text), url, sizeof(url));
-    ip_endpoint_text(&probe->peer, peer);
+    ip_endpoint_text(&probe->dialed.peer, peer);
     (void)snprintf(place.text, sizeof(place.text), "%s (at %s)", url, peer);
     return place;
+}
+
+static void end_late(struct probe *probe)
+{
+    struct place place = place_of(probe);
+
+    end_badly(probe, PROBLEM_CONNECTION,
+              "%s took the connection but sent no whole answer in time; look at the web server "
+              "there",
+              place.text);
 }
 
 static void on_deadline(void *arg)
 {
     struct probe *probe = arg;
-    struct place place = place_of(probe);
 
     if (probe->st == PROBE_DIALLING && probe->dial.lookup != NULL) {
         val_trail(probe->attempt.trail, "no more time");
@@ -132,10 +155,7 @@ static void on_deadline(void *arg)
             (unsigned)probe->url.port, probe->dial.host, buf_str(&probe->dial.why));
     } else if (probe->st == PROBE_ASKING) {
         val_trail(probe->attempt.trail, "no whole answer in time");
-        end_badly(probe, PROBLEM_CONNECTION,
-                  "%s took the connection but sent no whole answer in time; look at the web server "
-                  "there",
-                  place.text);
+        end_late(probe);
     }
     deliver(probe);
 }
@@ -261,6 +281,7 @@ static void on_fetched(void *arg, const struct fetched *got)
     struct probe *probe = arg;
 
     probe->fetch = NULL;
+    val_gate_leave(probe->state->net->gate, &probe->turn);
     if (got->fault != FETCH_OK) {
         judge_fault(probe, got);
     } else if (is_redirect(got->status) && got->location != NULL) {
@@ -279,6 +300,26 @@ static void on_fetched(void *arg, const struct fetched *got)
 
 /* --- hops -------------------------------------------------------------------------------------- */
 
+static void on_turn(void *arg)
+{
+    struct probe *probe = arg;
+    struct err e = fetch_start(probe->state->fetcher, &probe->url, &probe->dialed, on_fetched,
+                               probe, &probe->fetch);
+
+    probe->dialed.fd = -1;
+    if (e.code != ERR_OK) {
+        end_ours(probe, e);
+    }
+}
+
+static void on_turn_over(void *arg)
+{
+    struct probe *probe = arg;
+
+    val_trail(probe->attempt.trail, "too slow while others wait");
+    end_late(probe);
+}
+
 static void on_dialed(void *arg, const struct val_dialed *dialed)
 {
     struct probe *probe = arg;
@@ -294,12 +335,10 @@ static void on_dialed(void *arg, const struct val_dialed *dialed)
                   (unsigned)probe->url.port, probe->dial.host, dialed->why);
         return;
     }
-    probe->peer = dialed->peer;
+    probe->dialed = *dialed;
     probe->st = PROBE_ASKING;
-    struct err e =
-        fetch_start(probe->state->fetcher, &probe->url, dialed, on_fetched, probe, &probe->fetch);
-    if (e.code != ERR_OK) {
-        end_ours(probe, e);
+    if (!probe->url.is_https || val_gate_enter(probe->state->net->gate, &probe->turn)) {
+        on_turn(probe);
     }
 }
 
@@ -339,6 +378,10 @@ struct err val_http01_start(struct val_net *net, const struct val_attempt *attem
     probe->attempt = *attempt;
     probe->url = url;
     probe->result.type = PROBLEM_CONNECTION;
+    probe->turn.begin = on_turn;
+    probe->turn.over = on_turn_over;
+    probe->turn.arg = probe;
+    probe->dialed.fd = -1;
     probe->dial.net = net;
     probe->dial.trail = attempt->trail;
     probe->dial.arg = probe;

@@ -1,3 +1,4 @@
+#include "acme-server/val_gate.h"
 #include "acme-server/validate_net_int.h"
 
 #include "core/util/mem.h"
@@ -16,6 +17,7 @@ static struct err fill(struct val_net *net, const struct val_net_options *option
         net->own_n = options->own_n;
     }
     TRY(val_locals_new(&net->locals));
+    TRY(val_gate_new(options->loop, &net->gate));
     TRY(caa_cache_new(&net->caa));
     TRY(http01_state_new(net, &net->http01));
     return tlsalpn01_state_new(net, &net->tlsalpn01);
@@ -46,6 +48,7 @@ void val_net_free(struct val_net *net)
     caa_clear(net);
     val_addresses_clear(net);
     caa_cache_free(net->caa);
+    val_gate_free(net->gate);
     val_locals_free(net->locals);
     mem_free(net->own);
     mem_free(net);

@@ -9,6 +9,7 @@
 #include "acme-server/acme_impl.h"
 #include "acme-server/tlsalpn_cert.h"
 #include "acme-server/val_dial.h"
+#include "acme-server/val_gate.h"
 #include "acme-server/val_words.h"
 
 #include "core/util/clock.h"
@@ -38,8 +39,9 @@ struct probe {
     struct loop_timer timer; /* the deadline; when ended: at once */
     enum probe_st st;
     struct val_dial dial;
-    SSL *ssl;
-    int fd; /* -1 while dialling */
+    struct val_turn turn;
+    SSL *ssl; /* in its turn only */
+    int fd;   /* -1 while dialling */
     struct loop_fd watch;
     struct ip_endpoint peer;
     struct val_result result;
@@ -53,6 +55,7 @@ struct tlsalpn01_state {
 
 static void hang_up(struct probe *probe)
 {
+    val_gate_leave(probe->state->net->gate, &probe->turn);
     loop_fd_remove(probe->state->net->loop, &probe->watch);
     SSL_free(MOVE(probe->ssl));
     if (probe->fd >= 0) {
@@ -134,6 +137,16 @@ static struct place place_of(const struct probe *probe)
     return place;
 }
 
+static void end_late(struct probe *probe)
+{
+    struct place place = place_of(probe);
+
+    end_badly(probe, PROBLEM_CONNECTION,
+              "%s took the connection but did not end the TLS handshake in time; look at the TLS "
+              "server there",
+              place.text);
+}
+
 static void on_deadline(void *arg)
 {
     struct probe *probe = arg;
@@ -149,11 +162,7 @@ static void on_deadline(void *arg)
                   "does the firewall let this server in?",
                   (unsigned)probe->dial.port, probe->dial.host, buf_str(&probe->dial.why));
     } else {
-        struct place place = place_of(probe);
-        end_badly(probe, PROBLEM_CONNECTION,
-                  "%s took the connection but did not end the TLS handshake in time; look at the "
-                  "TLS server there",
-                  place.text);
+        end_late(probe);
     }
     deliver(probe);
 }
@@ -300,6 +309,26 @@ static struct err begin_tls(struct probe *probe)
     return err_ok();
 }
 
+static void on_turn(void *arg)
+{
+    struct probe *probe = arg;
+    struct err e = begin_tls(probe);
+
+    if (e.code != ERR_OK) {
+        end_ours(probe, e);
+        return;
+    }
+    shake(probe);
+}
+
+static void on_turn_over(void *arg)
+{
+    struct probe *probe = arg;
+
+    val_trail(probe->attempt.trail, "too slow while others wait");
+    end_late(probe);
+}
+
 static void on_dialed(void *arg, const struct val_dialed *dialed)
 {
     struct probe *probe = arg;
@@ -318,12 +347,9 @@ static void on_dialed(void *arg, const struct val_dialed *dialed)
     probe->peer = dialed->peer;
     probe->fd = dialed->fd;
     probe->st = PROBE_SHAKING;
-    struct err e = begin_tls(probe);
-    if (e.code != ERR_OK) {
-        end_ours(probe, e);
-        return;
+    if (val_gate_enter(probe->state->net->gate, &probe->turn)) {
+        on_turn(probe);
     }
-    shake(probe);
 }
 
 struct err val_tlsalpn01_start(struct val_net *net, const struct val_attempt *attempt)
@@ -342,6 +368,9 @@ struct err val_tlsalpn01_start(struct val_net *net, const struct val_attempt *at
     probe->attempt = *attempt;
     probe->fd = -1;
     probe->result.type = PROBLEM_CONNECTION;
+    probe->turn.begin = on_turn;
+    probe->turn.over = on_turn_over;
+    probe->turn.arg = probe;
     probe->dial.net = net;
     probe->dial.trail = attempt->trail;
     probe->dial.arg = probe;

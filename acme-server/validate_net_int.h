@@ -13,6 +13,7 @@ struct caa_climb;          /* caa.c: one caa_start() */
 struct val_dns;            /* val_dns.c: one val_dns_start() */
 struct val_address_lookup; /* val_addresses.c: one val_addresses_start() */
 struct val_locals;         /* val_target.c: this machine's addresses; its lock is a leaf */
+struct val_gate;           /* val_gate.h */
 struct http01_state;       /* val_http01.c */
 struct tlsalpn01_state;    /* val_tlsalpn01.c */
 
@@ -23,6 +24,7 @@ struct val_net {
     struct ip_endpoint *own; /* a copy */
     size_t own_n;
     struct val_locals *locals;
+    struct val_gate *gate; /* for TLS */
     struct caa_cache *caa;
     struct http01_state *http01;
     struct tlsalpn01_state *tlsalpn01;

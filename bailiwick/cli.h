@@ -76,6 +76,7 @@ int cmd_init(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_version(int argc, char **argv);
+int cmd_order(int argc, char **argv);
 int cmd_client(int argc, char **argv);
 int cmd_client_add(int argc, char **argv);
 int cmd_client_list(int argc, char **argv);

@@ -15,6 +15,7 @@ static const struct {
     {"check", "check the configuration and say what it means", cmd_check},
     {"status", "ask the running daemon how it is", cmd_status},
     {"client", "add, list and remove clients; release names; print CNAMEs", cmd_client},
+    {"order", "list orders and show what happened to one", cmd_order},
     {"version", "print the versions of bailiwick and its libraries", cmd_version},
 };
 

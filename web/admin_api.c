@@ -8,6 +8,7 @@
 #include "core/util/clock.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
+#include "web/admin_orders.h"
 
 #define ADMIN_BODY_MAX (64u * 1024u)
 
@@ -415,6 +416,8 @@ struct err admin_api_routes(struct admin_api *api, struct http_route *routes, si
         {HTTP_DELETE, HTTP_ON_CONTROL, "/api/v1/bindings/*", 0, handle_release, api},
         {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/cname/*", 0, handle_cname, api},
         {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/status", 0, handle_status, api},
+        {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/orders", 0, admin_orders_list, api->o.acme},
+        {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/orders/*", 0, admin_orders_show, api->o.acme},
     };
 
     if (cap - *n < ARRAY_N(mine)) {

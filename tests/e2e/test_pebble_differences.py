@@ -96,6 +96,7 @@ SAME = {
     "challenge_of_somebody_else": "403 unauthorized",
     "challenge_read": "200 pending",
     "challenge_another_one_when_valid": "0 others",
+    "challenge_failed_says_why": "unauthorized, order 200 invalid",
     "finalize_early": "403 orderNotReady",
     "finalize_an_invalid_order": "403 orderNotReady",
     "finalize_somebody_elses_order": "403 unauthorized",
@@ -117,7 +118,6 @@ SAME = {
     "revoke_for_a_reason_in_words": "400 malformed",
     "revoke_garbage": "400 malformed",
     "revoke_nothing": "400 malformed",
-    "revoke_a_certificate_of_another_ca": "400 malformed",
     "eab_good": "201 valid",
     "eab_hs512": "201 valid",
     "eab_same_binding_for_two_accounts": "201 valid, 201 valid",
@@ -204,8 +204,7 @@ DIFFERENT = {
         "RFC 8555 §7.5.1: members that a challenge type does not define are ignored; Pebble's strict mode refuses this one on purpose"),
     "challenge_again_when_valid": ("200 valid", "400 malformed", REPEATED),
     "challenge_again_when_invalid": ("200 invalid", "400 malformed", REPEATED),
-    "challenge_failed_says_why": (
-        "incorrectResponse, order 200 invalid", "unauthorized, order 200 invalid",
+    "incorrectResponse, order 200 invalid", "unauthorized, order 200 invalid",
         "RFC 8555 §6.7: incorrectResponse is the type for an answer that does not match"),
     "finalize_csr_garbage": ("400 badCSR", "400 malformed", BAD_CSR),
     "finalize_csr_signature_damaged": ("400 badCSR", "200 processing", "RFC 8555 §7.4: badCSR; Pebble does not verify it"),
@@ -226,6 +225,7 @@ DIFFERENT = {
     "revoke_by_an_account_with_the_authorizations": (
         "200", "403 unauthorized",
         "RFC 8555 §7.6: an account with all the authorizations may revoke; Pebble's README says that it lacks it"),
+    "revoke_a_certificate_of_another_ca": ("404 malformed", "400 malformed", "it is not there, as any object that is unknown"),
     "eab_algorithm_of_a_signature": ("400 badSignatureAlgorithm", "400 badPublicKey", EAB_ALGORITHM),
     "eab_algorithm_none": ("400 badSignatureAlgorithm", "400 badPublicKey", EAB_ALGORITHM),
     "eab_of_another_key": ("400 malformed", "400 badPublicKey", "the account's key is good; the payload is not that key"),

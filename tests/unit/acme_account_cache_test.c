@@ -48,25 +48,31 @@ static const char *id_n(unsigned n, char out[OBJECT_ID_LEN + 1])
 static bool has(struct fixture *f, unsigned n, uint64_t *generation)
 {
     char id[OBJECT_ID_LEN + 1];
-    struct jwk *key = NULL;
-    enum account_st status = ACCOUNT_DEACTIVATED;
-    bool found = account_cache_get(f->cache, id_n(n, id), &key, &status, generation);
+    struct account_seen seen = {.status = ACCOUNT_DEACTIVATED};
+    bool found = account_cache_get(f->cache, id_n(n, id), &seen, generation);
 
     if (found) {
-        assert_ptr_equal(key, f->key);
-        assert_int_equal(status, ACCOUNT_VALID);
+        assert_ptr_equal(seen.key, f->key);
+        assert_int_equal(seen.status, ACCOUNT_VALID);
+        assert_string_equal(seen.client, "traefik");
     }
-    jwk_free(key);
+    jwk_free(seen.key);
     return found;
+}
+
+static struct account_seen seen_of(const struct fixture *f)
+{
+    return (struct account_seen){.key = f->key, .status = ACCOUNT_VALID, .client = "traefik"};
 }
 
 static void put(struct fixture *f, unsigned n)
 {
     char id[OBJECT_ID_LEN + 1];
     uint64_t generation = 0;
+    const struct account_seen seen = seen_of(f);
 
     assert_false(has(f, n, &generation));
-    account_cache_put(f->cache, id_n(n, id), f->key, ACCOUNT_VALID, generation);
+    account_cache_put(f->cache, id_n(n, id), &seen, generation);
 }
 
 /* A drop between the look and the put wins: the old state is not put back. */
@@ -75,10 +81,11 @@ static void test_stale_put(void **state)
     struct fixture *f = *state;
     char id[OBJECT_ID_LEN + 1];
     uint64_t generation = 0;
+    const struct account_seen seen = seen_of(f);
 
     assert_false(has(f, 1, &generation));
     account_cache_drop(f->cache, id_n(1, id));
-    account_cache_put(f->cache, id, f->key, ACCOUNT_VALID, generation);
+    account_cache_put(f->cache, id, &seen, generation);
     assert_false(has(f, 1, &generation));
 }
 

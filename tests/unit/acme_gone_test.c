@@ -1,6 +1,6 @@
 /* Authorizations proved by a client that left the configuration while the daemon was off, or is
  * removed in mid-validation. */
-#include "acme-server/validate.h"
+#include "acme-server/validate_job.h"
 #include "tests/unit/acme_support.h"
 
 static const char *const NAMES[] = {"a.svc.test"};
@@ -54,7 +54,7 @@ static void test_a_removed_publisher_proves_nothing(void **state)
     struct fx *f = fx_new("acme: {authorization_reuse: 24h}\n");
     struct reply order = {0};
     struct reply authz = {0};
-    struct val_target target = {.ident = {.base = "a.svc.test"}};
+    struct val_target target = {.ident = {.base = "a.svc.test"}, .type = CHALLENGE_DNS01};
     struct val_result result = {.is_valid = true, .is_published = true, .by = {.client = "ghost"}};
     (void)state;
 
@@ -62,15 +62,16 @@ static void test_a_removed_publisher_proves_nothing(void **state)
     fx_order(f, NAMES, 1, &order);
     fx_authz(f, &order, 0, &authz);
     digest_of(f, &authz, target.digest);
-    const char *url = challenge_member(&authz, "url");
-    memcpy(target.challenge_id, url + strlen(url) - OBJECT_ID_LEN, OBJECT_ID_LEN);
-    url = json_string_value(json_array_get(json_object_get(order.json, "authorizations"), 0));
+    memcpy(target.dns01_digest, target.digest, sizeof(target.digest));
+    memcpy(target.account_id, strrchr(f->kid, '/') + 1, OBJECT_ID_LEN);
+    const char *url =
+        json_string_value(json_array_get(json_object_get(order.json, "authorizations"), 0));
     memcpy(target.authz_id, url + strlen(url) - OBJECT_ID_LEN, OBJECT_ID_LEN);
-    assert_int_equal(validate_decide(f->acme, &target, &result).code, ERR_BUSY);
+    assert_int_equal(validate_decide(f->acme, &target, &result, "").code, ERR_BUSY);
     fx_authz(f, &order, 0, &authz);
     assert_string_equal(member(&authz, "status"), "pending");
     memcpy(result.by.client, "both", 5);
-    must(validate_decide(f->acme, &target, &result));
+    must(validate_decide(f->acme, &target, &result, "looked"));
     fx_authz(f, &order, 0, &authz);
     assert_string_equal(member(&authz, "status"), "valid");
     reply_clear(&order);

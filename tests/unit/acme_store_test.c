@@ -49,7 +49,7 @@ static struct err load_order(struct db *db, void *arg)
 static struct err start(struct db *db, void *arg)
 {
     const struct call *c = arg;
-    return acme_db_challenge_start(db, &c->authz);
+    return acme_db_challenge_start(db, c->decision.authz_id, c->decision.type);
 }
 
 static struct err decide(struct db *db, void *arg)
@@ -91,6 +91,8 @@ static struct err insert(struct db *db, void *arg)
 /* Order the apex; c->authz and c->decision become its authorization's. */
 static void begin(struct call *c, struct reply *order, char authz_id[OBJECT_ID_LEN + 1])
 {
+    struct val_target target;
+
     fx_order(c->f, APEX, 1, order);
     const json_t *list = json_object_get(order->json, "authorizations");
     (void)snprintf(authz_id, OBJECT_ID_LEN + 1, "%s",
@@ -98,9 +100,10 @@ static void begin(struct call *c, struct reply *order, char authz_id[OBJECT_ID_L
     c->id = authz_id;
     must(store_read(c->f->store, "t", load_authz, c));
     memcpy(c->decision.authz_id, authz_id, sizeof(c->decision.authz_id));
-    memcpy(c->decision.challenge_id, c->authz.dns01.id, sizeof(c->authz.dns01.id));
-    memcpy(c->decision.digest, c->authz.dns01.digest, sizeof(c->decision.digest));
+    must(validate_target(&c->authz, CHALLENGE_DNS01, BASE, &target));
+    memcpy(c->decision.digest, target.digest, sizeof(c->decision.digest));
     c->decision.ident = c->authz.ident;
+    c->decision.type = CHALLENGE_DNS01;
 }
 
 #define expect_code(e, want) assert_int_equal((e).code, (want))
@@ -167,7 +170,7 @@ static void test_rolled_back(void **state)
     c.id = authz_id;
     must(store_read(f->store, "t", load_authz, &c));
     assert_int_equal(c.authz.status, AUTHZ_DEACTIVATED);
-    assert_int_equal(c.authz.dns01.status, CHALLENGE_PENDING);
+    assert_int_equal(c.authz.challenges[CHALLENGE_DNS01].status, CHALLENGE_PENDING);
     authz_row_clear(&c.authz);
     reply_clear(&order);
 }
@@ -193,7 +196,6 @@ static void test_past_expiry(void **state)
     c.name.ident = c.authz.ident;
     memcpy(c.name.reuse_id, authz_id, sizeof(authz_id));
     must(random_id(c.name.authz_id));
-    must(random_id(c.name.challenge_id));
     memcpy(c.name.digest, c.decision.digest, TXT_VALUE_LEN - 1);
     c.name.digest[TXT_VALUE_LEN - 1] = '-';
     must(random_id(c.order.id));

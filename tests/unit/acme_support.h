@@ -73,7 +73,7 @@ SUPPORT void fx_start(struct fx *f)
 {
     const struct store_module modules[] = {ACCESS_STORE_MODULE, DELEGATE_STORE_MODULE,
                                            CA_STORE_MODULE, ACME_STORE_MODULE};
-    struct http_route routes[16];
+    struct http_route routes[32];
     size_t n = 0;
     char path[96];
     uint32_t serial = 0;

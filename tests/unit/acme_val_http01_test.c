@@ -1,8 +1,6 @@
 /* http-01 against servers that answer right, wrong, slowly, endlessly and not at all. */
 #include "val_world.h"
 
-#include <sys/resource.h>
-
 #define OK_HEAD "HTTP/1.1 200 OK\r\n"
 #define RIGHT                                                                                      \
     OK_HEAD "Content-Type: application/octet-stream\r\nContent-Length: "                           \
@@ -601,66 +599,11 @@ static void test_freed_in_every_state(void **state)
 
 /* --- many -------------------------------------------------------------------------------------- */
 
-#define MANY 1000
-#define MANY_MEMORY_MAX (25u * 1024 * 1024)
-
-static bool is_sanitised(void)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return true;
-#elif defined(__has_feature)
-    return __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-    return false;
-#endif
-}
-
-static size_t memory_now(void)
-{
-    FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long pages = 0;
-
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%*u %lu", &pages), 1);
-    assert_int_equal(fclose(file), 0);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static void test_a_thousand_silent_targets(void **state)
 {
     struct world *w = *state;
-    struct rlimit files = {0};
-    struct trial *trials = mem_array(MANY, sizeof(*trials));
 
-    assert_non_null(trials);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
-    files.rlim_cur = files.rlim_max;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
-    loop_fd_remove(w->loop, &w->web.watch); /* it listens, but nobody ever accepts */
-    for (size_t i = 0; i < MANY; i++) {
-        trial_init(&trials[i], "web.svc.test", CHALLENGE_HTTP01);
-    }
-    size_t before = memory_now();
-    for (size_t i = 0; i < MANY; i++) {
-        trial_start(w, &trials[i]);
-    }
-    for (unsigned quiet = 0; quiet < 3;) { /* until all have connected and asked */
-        quiet = loop_run_once(w->loop, 20) == 0 ? quiet + 1 : 0;
-    }
-    size_t used = memory_now() - before;
-    if (!is_sanitised()) { /* their shadows are no figure */
-        assert_true(used < MANY_MEMORY_MAX);
-    }
-    clock_shift(DEADLINE_MS);
-    while (loop_run_once(w->loop, 20) > 0) {
-    }
-    clock_shift(-DEADLINE_MS);
-    for (size_t i = 0; i < MANY; i++) {
-        assert_int_equal(trials[i].done_n, 1);
-        expect_problem(&trials[i], PROBLEM_CONNECTION, "in time");
-    }
-    print_message("[   INFO   ] %d silent targets: %zu KiB\n", MANY, used / 1024);
-    mem_free(trials);
+    expect_many_to_end(w, &w->web, CHALLENGE_HTTP01);
 }
 
 int main(void)

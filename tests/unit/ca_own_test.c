@@ -105,12 +105,13 @@ static void a_pair_serves_what_it_names(void **state)
     char *other_cert = NULL;
     char *other_key = NULL;
     int64_t not_after = 0;
+    int64_t other_not_after = 0;
 
     (void)state;
     assert_ok(ip_parse("2001:db8::7", &ips[0]));
     assert_ok(ip_parse("2001:db8::8", &ips[1]));
     assert_ok(ca_issue_own(ca, store, names, 2, ips, 1, &cert, &key, &not_after));
-    assert_ok(ca_issue_own(ca, store, names, 2, ips, 1, &other_cert, &other_key, &not_after));
+    assert_ok(ca_issue_own(ca, store, names, 2, ips, 1, &other_cert, &other_key, &other_not_after));
     const struct {
         struct ca_own_pair pair;
         bool is_good;

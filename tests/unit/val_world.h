@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -73,6 +74,7 @@ struct server {
     bool is_endless;  /* repeats what it sends */
     bool drips;       /* a byte in 100 ms */
     bool closes_at_once;
+    bool answers_anything; /* not only a whole request */
     SSL_CTX *tls;
 };
 
@@ -160,7 +162,8 @@ static inline void conn_ready(void *arg, uint32_t events)
         return;
     }
     buf_put(&c->in, data, n > 0 ? (size_t)n : 0);
-    if (!c->is_answered && s->answer != NULL && strstr(buf_str(&c->in), "\r\n\r\n") != NULL) {
+    bool is_whole = s->answers_anything || strstr(buf_str(&c->in), "\r\n\r\n") != NULL;
+    if (!c->is_answered && s->answer != NULL && c->in.len > 0 && is_whole) {
         s->requests_n++;
         (void)snprintf(s->request, sizeof(s->request), "%s", buf_str(&c->in));
         s->answer(s, buf_str(&c->in), &c->out);
@@ -374,6 +377,78 @@ static inline void trial_run(struct world *w, struct trial *trial, const char *n
     trial_init(trial, name, type);
     trial_start(w, trial);
     trial_wait(w, trial);
+}
+
+#define MANY 1000
+#define MANY_MEMORY_MAX (25u * 1024 * 1024)
+
+static inline bool is_sanitised(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+    return __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+    return false;
+#endif
+}
+
+static inline size_t memory_now(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*u %lu", &pages), 1);
+    assert_int_equal(fclose(file), 0);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* `server` listens, but nobody ever accepts: every attempt hangs, and all end at the deadline. */
+static inline void expect_many_to_end(struct world *w, struct server *server,
+                                      enum challenge_type type)
+{
+    struct rlimit files = {0};
+    struct trial *trials = mem_array(MANY, sizeof(*trials));
+
+    assert_non_null(trials);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = files.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+    loop_fd_remove(w->loop, &server->watch);
+    for (size_t i = 0; i < MANY; i++) {
+        trial_init(&trials[i], "web.svc.test", type);
+    }
+    size_t before = memory_now();
+    for (size_t i = 0; i < MANY; i++) {
+        trial_start(w, &trials[i]);
+    }
+    for (unsigned quiet = 0; quiet < 3;) { /* until all have connected and asked */
+        quiet = loop_run_once(w->loop, 20) == 0 ? quiet + 1 : 0;
+    }
+    size_t used = memory_now() - before;
+    print_message("[   INFO   ] %d silent targets: %zu KiB\n", MANY, used / 1024);
+    if (!is_sanitised()) { /* their shadows are no figure */
+        assert_true(used < MANY_MEMORY_MAX);
+    }
+    clock_shift(DEADLINE_MS);
+    for (size_t i = 0; i < MANY; i++) {
+        while (trials[i].done_n == 0) {
+            (void)loop_run_once(w->loop, 1000);
+        }
+    }
+    for (unsigned quiet = 0; quiet < 3;) {
+        quiet = loop_run_once(w->loop, 1) == 0 ? quiet + 1 : 0;
+    }
+    clock_shift(-DEADLINE_MS);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(trials[i].done_n, 1);
+        assert_false(trials[i].result.is_valid);
+        assert_int_equal(trials[i].result.type, PROBLEM_CONNECTION);
+        assert_non_null(strstr(trials[i].result.detail, "in time"));
+        buf_clear(&trials[i].trail);
+    }
+    mem_free(trials);
 }
 
 static inline void expect_valid(struct trial *trial)

@@ -1,0 +1,125 @@
+"""The newest clients, which tests/run.sh --clients installs: drivers around ACME libraries (tests/drivers), Caddy, Traefik.
+
+Every scenario takes a server (clients_topology.py): the same runs against ours and against Pebble.
+"""
+import json
+import shutil
+
+from appliance import environment
+from traefik import ETC, Traefik
+
+PROGRAMS = ("acmez", "xcrypto", "instant")
+CHALLENGES = ("http-01", "tls-alpn-01")
+CADDYFILE = """
+{{
+    email admin@svc.test
+    acme_ca {server.directory_url}
+    acme_ca_root {server.root_pem}
+    {options}
+}}
+{sites} {{
+    {tls}
+    respond "it is here"
+}}
+"""
+TRAEFIK = """
+entryPoints:
+  web: {{address: ":80"}}
+  websecure:
+    address: ":443"
+    http: {{tls: {{certResolver: bailiwick, domains: {domains}}}}}
+certificatesResolvers:
+  bailiwick:
+    acme:
+      caServer: {server.directory_url}
+      email: admin@svc.test
+      storage: /etc/traefik/acme.json
+      {challenge}
+      {eab}
+providers:
+  file: {{directory: /etc/traefik/dynamic}}
+log: {{level: DEBUG}}
+"""
+
+
+class Report:
+    """What a driver did: one entry for each step, in order."""
+
+    def __init__(self, entries):
+        self.entries = entries
+
+    def __getitem__(self, name):
+        """The last entry of that step, which must have worked."""
+        found = self.last(name)
+        assert "error" not in found, f"{name}: {found}\nall of it: {self.entries}"
+        return found
+
+    def last(self, name):
+        return [entry for entry in self.entries if entry["step"] == name][-1]
+
+    def all_worked(self):
+        failed = [entry for entry in self.entries if "error" in entry]
+        assert not failed, f"{failed}\nall of it: {self.entries}"
+        return self
+
+    def problem(self, name):
+        """Status and short type of the problem that ended a step."""
+        found = self.last(name)
+        assert "problem" in found, f"{name}: {found}\nall of it: {self.entries}"
+        return found["problem"]["status"], found["problem"]["type"].removeprefix("urn:ietf:params:acme:error:")
+
+
+class Driver:
+    """One of tests/drivers on the client's machine; each run is a new account."""
+
+    def __init__(self, program, machine, server, clients_dir, directory):
+        self.path, self.machine, self.server, self.directory = clients_dir / "bin" / program, machine, server, directory
+
+    def run(self, *steps, names, challenge, **more):
+        config = {"directory": self.server.directory_url, "root": self.server.root_pem, "names": list(names), "challenge": challenge,
+                  "out": str(self.directory), "steps": list(steps), **more}
+        return Report(json.loads(self.machine.run(self.path, json.dumps(config)).text))
+
+    @property
+    def chain(self):
+        return self.directory / "chain.pem"
+
+
+def eab(server, **changes):
+    """The external account for a driver."""
+    kid, key = server.eab
+    return {"kid": kid, "key": key, **changes}
+
+
+class Caddy:
+    """One installation: a Caddyfile and a home directory that starts empty."""
+
+    def __init__(self, machine, server, clients_dir, directory, sites, options="", tls=""):
+        self.machine, self.path, self.home, self.file = machine, clients_dir / "bin" / "caddy", directory / "home", directory / "Caddyfile"
+        self.home.mkdir()
+        self.file.write_text(CADDYFILE.format(server=server, sites=", ".join(sites), options=options, tls=tls), encoding="utf-8")
+
+    def running(self):
+        return self.machine.spawn(self.path, "run", "--config", self.file, "--adapter", "caddyfile", port=443,
+                                  env=environment(HOME=str(self.home), XDG_DATA_HOME=str(self.home), XDG_CONFIG_HOME=str(self.home)))
+
+    def stored(self, ending):
+        """The one file with that ending in its storage of certificates."""
+        found = list((self.home / "caddy" / "certificates").rglob(f"*{ending}"))
+        assert len(found) == 1, found
+        return found[0]
+
+
+def caddy_eab(server):
+    kid, key = server.eab
+    return f"acme_eab {{\n key_id {kid}\n mac_key {key}\n}}"
+
+
+def make_traefik(machine, server, clients_dir, directory, domains, challenge, with_eab=False):
+    """Traefik with an empty /etc/traefik, not started."""
+    if ETC.exists():
+        shutil.rmtree(ETC)
+    kid, key = server.eab
+    static = TRAEFIK.format(server=server, domains=json.dumps(domains), challenge=challenge,
+                            eab=f"eab: {{kid: {kid}, hmacEncoded: {key}}}" if with_eab else "")
+    return Traefik(clients_dir / "bin" / "traefik", machine.host, server, static, {"SSL_CERT_FILE": str(ETC / "root.pem")}, directory)
