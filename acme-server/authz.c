@@ -1,10 +1,12 @@
 /* Authorizations and their challenges. RFC 8555 §7.5, §8. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "acme-server/acme_impl.h"
 #include "acme-server/acme_store.h"
 #include "acme-server/handlers.h"
+#include "acme-server/record.h"
 #include "core/util/clock.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
@@ -155,6 +157,7 @@ struct authz_tx {
     const char *id;
     const char *what;
     enum challenge_type type; /* that is started */
+    char words[120];          /* who asked for it, for the timeline */
     const char *error;
     struct authz_row row;
 };
@@ -250,14 +253,15 @@ static struct err start_fn(struct db *db, void *arg)
 {
     const struct authz_tx *tx = arg;
 
-    return acme_db_challenge_start(db, tx->row.id, tx->type);
+    TRY(acme_db_challenge_start(db, tx->row.id, tx->type));
+    return record_add(db, tx->row.id, tx->words);
 }
 
 /* Look at once: *is_done when the challenge is decided, by us or by somebody who was faster. */
-static struct err try_now(struct acme *acme, const struct val_target *target, bool *is_done)
+static struct err try_now(struct authz_tx *tx, const struct val_target *target, bool *is_done)
 {
     bool is_valid = false;
-    struct err e = validate_now(acme, target, &is_valid);
+    struct err e = validate_now(tx->acme, target, tx->words, &is_valid);
 
     *is_done = is_valid || e.code == ERR_BAD_STATE;
     /* ERR_BUSY: its publisher was just removed, so the value is not there after all. */
@@ -303,20 +307,24 @@ static struct err attempt(struct acme_req *r, struct authz_tx *tx)
     bool is_quick = tx->type == CHALLENGE_DNS01 && r->acme->chaos == NULL &&
                     val_dns01_is_local(r->acme, &tx->row.ident);
     bool is_done = false;
+    char peer[IP_TEXT_MAX + 1];
 
     if (is_limited) {
         TRY(check_failures(r, &tx->row));
     }
     TRY(validate_target(&tx->row, tx->type, r->base, &target));
+    ip_text(&r->http->peer, peer);
+    (void)snprintf(tx->words, sizeof(tx->words), "%s challenge answered by %s",
+                   challenge_name(tx->type), peer);
     if (is_quick) {
-        TRY(try_now(r->acme, &target, &is_done));
+        TRY(try_now(tx, &target, &is_done));
     }
     if (!is_done) {
         TRY(watch(r, &target, is_limited));
     }
     if (!is_done && is_quick) {
         /* Once more: the value may have come between the look and the watch. */
-        TRY(try_now(r->acme, &target, &is_done));
+        TRY(try_now(tx, &target, &is_done));
     }
     if (!is_done && tx->row.challenges[tx->type].status == CHALLENGE_PENDING) {
         struct err e = store_write(r->acme->store, "acme.challenge.start", start_fn, tx);

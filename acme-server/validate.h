@@ -66,10 +66,10 @@ struct val_job {
     bool is_limited; /* the per-account and per-target numbers count, and so do its failures */
 };
 /* Look once, without waiting for anybody: *is_valid when the value is there, everybody who may say
- * no was asked, and the decision is stored. ERR_BAD_STATE: decided or ended meanwhile. Any thread
+ * no was asked, and the decision is stored; words go into the timeline with it. ERR_BAD_STATE: decided or ended meanwhile. Any thread
  * but the store's writer. */
 MUST_USE struct err validate_now(struct acme *acme, const struct val_target *target,
-                                 bool *is_valid);
+                                 const char *words, bool *is_valid);
 /* Fill target from the row, for the challenge `type` of it. base: "https://authority". */
 struct authz_row;
 MUST_USE struct err validate_target(const struct authz_row *authz, enum challenge_type type,

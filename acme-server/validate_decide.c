@@ -297,7 +297,8 @@ void validate_failure_key(const char *account_id, const struct ident *ident,
     (void)snprintf(key, LIMITS_KEY_MAX, "%s %s", account_id, name);
 }
 
-struct err validate_now(struct acme *acme, const struct val_target *target, bool *is_valid)
+struct err validate_now(struct acme *acme, const struct val_target *target, const char *words,
+                        bool *is_valid)
 {
     struct val_result result = {0};
 
@@ -306,7 +307,7 @@ struct err validate_now(struct acme *acme, const struct val_target *target, bool
     if (!result.is_valid || !caa_look(acme, target, &result) || !result.is_valid) {
         return err_ok();
     }
-    TRY(validate_decide(acme, target, &result, ""));
+    TRY(validate_decide(acme, target, &result, words));
     *is_valid = true;
     return err_ok();
 }

@@ -191,6 +191,30 @@ static void test_a_header_flood(void **state)
     expect_problem(&trial, PROBLEM_INCORRECT_RESPONSE, "header of more than 16384 bytes");
 }
 
+static void answer_long_line(struct server *s, const char *request, struct buf *out)
+{
+    (void)request;
+    buf_puts(out, s->text);
+    for (unsigned i = 0; i < 400000; i++) {
+        buf_putc(out, 'x');
+    }
+    buf_puts(out, "\r\n\r\n" KEY_AUTHORIZATION);
+}
+
+static void test_a_line_that_does_not_end(void **state)
+{
+    struct world *w = *state;
+    struct trial trial;
+
+    w->web.answer = answer_long_line;
+    w->web.text = OK_HEAD "A: ";
+    trial_run(w, &trial, "web.svc.test", CHALLENGE_HTTP01);
+    expect_problem(&trial, PROBLEM_INCORRECT_RESPONSE, "header of more than 16384 bytes");
+    w->web.text = "HTTP/1.1 200 ";
+    trial_run(w, &trial, "web.svc.test", CHALLENGE_HTTP01);
+    expect_problem(&trial, PROBLEM_INCORRECT_RESPONSE, "header of more than 16384 bytes");
+}
+
 /* --- redirects --------------------------------------------------------------------------------- */
 
 /* "GET /N" leads to /N-1, 0 is the answer. */
@@ -614,6 +638,7 @@ int main(void)
         ON_WORLD(test_the_longest_body),
         ON_WORLD(test_gigabytes),
         ON_WORLD(test_a_header_flood),
+        ON_WORLD(test_a_line_that_does_not_end),
         ON_WORLD(test_bad_redirects),
         ON_WORLD(test_a_redirect_that_is_too_long),
         ON_WORLD(test_redirects_in_a_circle),

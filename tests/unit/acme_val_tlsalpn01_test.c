@@ -1,6 +1,7 @@
 /* tls-alpn-01 against servers with the right certificate, wrong ones, and other faults. */
 #include "val_world.h"
 
+#include "acme-server/val_gate.h"
 #include "tlsalpn_maker.h"
 
 /* What the server's callbacks see and do. */
@@ -295,6 +296,52 @@ static void test_freed_in_every_state(void **state)
     }
 }
 
+/* More silent peers than may speak TLS at a time: one that works gets its turn all the same. */
+static void test_silent_targets_hold_nobody_up(void **state)
+{
+    struct world *w = *state;
+    struct server silent;
+    struct trial trial;
+    struct trial *hanging = mem_array(VAL_TURNS_MAX + 1, sizeof(*hanging));
+
+    assert_non_null(hanging);
+    memset(&silent, 0, sizeof(silent));
+    silent.loop = w->loop;
+    (void)listen_on("127.0.0.2", w->tls.port, &silent.fd);
+    serve(&w->tls, "DNS:web.svc.test", &RIGHT);
+    for (size_t i = 0; i <= VAL_TURNS_MAX; i++) {
+        trial_init(&hanging[i], "127.0.0.2", CHALLENGE_TLSALPN01);
+        trial_start(w, &hanging[i]);
+    }
+    for (unsigned quiet = 0; quiet < 3;) {
+        quiet = loop_run_once(w->loop, 20) == 0 ? quiet + 1 : 0;
+    }
+    trial_init(&trial, "web.svc.test", CHALLENGE_TLSALPN01);
+    trial_start(w, &trial);
+    for (unsigned i = 0; i < 10; i++) {
+        (void)loop_run_once(w->loop, 1);
+    }
+    assert_int_equal(trial.done_n, 0);
+    clock_shift(VAL_TURN_MS);
+    trial_wait(w, &trial);
+    expect_valid(&trial);
+    size_t ended_n = 0;
+    for (size_t i = 0; i <= VAL_TURNS_MAX; i++) {
+        ended_n += hanging[i].done_n;
+    }
+    assert_int_equal(ended_n, 2); /* as many as waited, not more */
+    clock_shift(DEADLINE_MS);
+    for (size_t i = 0; i <= VAL_TURNS_MAX; i++) {
+        if (hanging[i].done_n == 0) {
+            trial_wait(w, &hanging[i]);
+        }
+        expect_problem(&hanging[i], PROBLEM_CONNECTION, "in time");
+    }
+    clock_shift(-DEADLINE_MS - VAL_TURN_MS);
+    server_close(&silent);
+    mem_free(hanging);
+}
+
 static void test_a_thousand_silent_targets(void **state)
 {
     struct world *w = *state;
@@ -317,6 +364,7 @@ int main(void)
         ON_WORLD(test_freed_in_every_state),
         ON_WORLD(test_the_right_certificate),
         ON_WORLD(test_ip_identifiers),
+        ON_WORLD(test_silent_targets_hold_nobody_up),
         ON_WORLD(test_a_thousand_silent_targets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,131 +1,39 @@
 /* The pool, and names that others serve: a small DNS server of our own answers for them. */
-#include <arpa/inet.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 
-#include "tests/unit/acme_support.h"
-
-/* --- somebody else's DNS server --------------------------------------------------------------- */
-
-struct other_dns {
-    int fd;
-    pthread_t thread;
-    atomic_bool is_stopping;
-    pthread_mutex_t lock;
-    char cname[256]; /* answer with this CNAME, or: */
-    char txt[64];    /* with this TXT; both empty: no data */
-};
-
-/* The answer section's only record; returns its length. */
-static size_t put_record(struct other_dns *dns, uint8_t *out)
-{
-    uint8_t rdata[256];
-    size_t len = sizeof(rdata);
-
-    if (dns->cname[0] != '\0') {
-        must(name_to_wire(dns->cname, rdata, &len));
-    } else if (dns->txt[0] != '\0') {
-        len = strlen(dns->txt) + 1;
-        rdata[0] = (uint8_t)(len - 1);
-        memcpy(rdata + 1, dns->txt, len - 1);
-    } else {
-        return 0;
-    }
-    const uint8_t head[] = {
-        0xc0,        12, 0, dns->cname[0] != '\0' ? 5 : 16, 0, 1, 0, 0, 0, 1, (uint8_t)(len >> 8),
-        (uint8_t)len};
-    memcpy(out, head, sizeof(head));
-    memcpy(out + sizeof(head), rdata, len);
-    return sizeof(head) + len;
-}
-
-static void answer(struct other_dns *dns)
-{
-    uint8_t packet[2048];
-    struct sockaddr_in peer;
-    socklen_t peer_len = sizeof(peer);
-    ssize_t n = recvfrom(dns->fd, packet, 512, 0, (struct sockaddr *)&peer, &peer_len);
-    size_t end = 12;
-
-    if (n < 17) {
-        return;
-    }
-    while (packet[end] != 0) {
-        end += packet[end] + 1u;
-    }
-    end += 5;
-    (void)pthread_mutex_lock(&dns->lock);
-    size_t record_len = put_record(dns, packet + end);
-    (void)pthread_mutex_unlock(&dns->lock);
-    const uint8_t flags[] = {0x81, 0x80, 0, 1, 0, record_len > 0 ? 1 : 0, 0, 0, 0, 0};
-    memcpy(packet + 2, flags, sizeof(flags));
-    (void)sendto(dns->fd, packet, end + record_len, 0, (struct sockaddr *)&peer, peer_len);
-}
-
-static void *dns_main(void *arg)
-{
-    struct other_dns *dns = arg;
-    struct pollfd fd = {.fd = dns->fd, .events = POLLIN};
-
-    while (!atomic_load(&dns->is_stopping)) {
-        if (poll(&fd, 1, 50) > 0) {
-            answer(dns);
-        }
-    }
-    return NULL;
-}
-
-static void dns_say(struct other_dns *dns, const char *cname, const char *txt)
-{
-    (void)pthread_mutex_lock(&dns->lock);
-    (void)snprintf(dns->cname, sizeof(dns->cname), "%s", cname);
-    (void)snprintf(dns->txt, sizeof(dns->txt), "%s", txt);
-    (void)pthread_mutex_unlock(&dns->lock);
-}
-
-static uint16_t dns_start(struct other_dns *dns)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof(at);
-
-    *dns = (struct other_dns){.fd = socket(AF_INET, SOCK_DGRAM, 0)};
-    (void)pthread_mutex_init(&dns->lock, NULL);
-    assert_true(dns->fd >= 0);
-    assert_int_equal(bind(dns->fd, (struct sockaddr *)&at, sizeof(at)), 0);
-    assert_int_equal(getsockname(dns->fd, (struct sockaddr *)&at, &len), 0);
-    assert_int_equal(pthread_create(&dns->thread, NULL, dns_main, dns), 0);
-    return ntohs(at.sin_port);
-}
-
-static void dns_stop(struct other_dns *dns)
-{
-    atomic_store(&dns->is_stopping, true);
-    assert_int_equal(pthread_join(dns->thread, NULL), 0);
-    (void)close(dns->fd);
-    (void)pthread_mutex_destroy(&dns->lock);
-}
-
-/* --- fixture ---------------------------------------------------------------------------------- */
+#include "tests/unit/acme_loop.h"
 
 static int setup(void **state)
 {
-    struct fx *f = fx_new("  - {name: far, secret: " SECRET ", names: ['*.far.test']}\n"
-                          "acme: {authorization_reuse: 0}\n");
+    *state = fx_loop_new("  - {name: far, secret: " SECRET ", names: ['*.far.test']}\n"
+                         "acme: {authorization_reuse: 0}\n");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fx_loop_free(*state);
+    return 0;
+}
+
+static int setup_pool(void **state)
+{
+    struct fx *f = fx_new("acme: {authorization_reuse: 0}\n");
 
     fx_register(f, &f->key, f->kid);
     *state = f;
     return 0;
 }
 
-static int teardown(void **state)
+static int teardown_pool(void **state)
 {
     fx_free(*state);
     return 0;
 }
 
 static const char *const FAR[] = {"a.far.test"};
+#define FAR_OWNER "_acme-challenge.a.far.test."
 
 struct pieces {
     struct reply order, authz, reply;
@@ -162,92 +70,145 @@ static void expect_challenge(struct fx *f, struct pieces *p, const char *status)
 /* No resolver answers: the error is dns and says what was asked. */
 static void test_silent_resolver(void **state)
 {
-    struct fx *f = *state;
+    struct fx_loop *l = *state;
     struct pieces p = {0};
 
-    order_one(f, FAR, &p);
-    fx_post(f, p.url, "{}", &p.reply);
+    l->dns.is_failing = true;
+    order_one(l->f, FAR, &p);
+    fx_post(l->f, p.url, "{}", &p.reply);
     assert_string_equal(member(&p.reply, "status"), "processing");
-    assert_int_equal(validator_run_due(f->acme->validator), 1);
-    expect_challenge(f, &p, "processing");
+    fx_drive(l);
+    expect_challenge(l->f, &p, "processing");
     clock_shift(ACME_DNS01_WAIT_S * 1000 + 1);
-    assert_int_equal(validator_run_due(f->acme->validator), 1);
+    fx_drive(l);
     clock_shift(-(ACME_DNS01_WAIT_S * 1000 + 1));
-    expect_challenge(f, &p, "invalid");
+    expect_challenge(l->f, &p, "invalid");
     const json_t *error = json_object_get(p.reply.json, "error");
     assert_string_equal(json_string_value(json_object_get(error, "type")), URN "dns");
     assert_non_null(
         strstr(json_string_value(json_object_get(error, "detail")), "_acme-challenge.a.far.test"));
+    assert_int_equal(validator_waiting(l->f->acme->validator), 0);
     pieces_clear(&p);
 }
 
-/* The CNAME leads into our delegate zone: the value there, and its publisher, decide. */
+/* The CNAME leads into our delegate zone: the value there, and its publisher, decide. Its arrival
+ * wakes the job, no poll is waited for. */
 static void test_cname_to_us(void **state)
 {
-    struct fx *f = *state;
+    struct fx_loop *l = *state;
     struct pieces p = {0};
-    struct other_dns dns;
 
-    f->cfg->resolvers[0].port = dns_start(&dns);
-    dns_say(&dns, "a.far.test.acme.svc.test", "");
-    order_one(f, FAR, &p);
-    fx_post(f, p.url, "{}", &p.reply);
+    fx_loop_say(l, 0, FAR_OWNER, FAR_OWNER " 1 IN CNAME a.far.test.acme.svc.test.");
+    order_one(l->f, FAR, &p);
+    fx_post(l->f, p.url, "{}", &p.reply);
     assert_string_equal(member(&p.reply, "status"), "processing");
-    assert_int_equal(validator_run_due(f->acme->validator), 1);
-    assert_int_equal(validator_run_due(f->acme->validator), 0);
-    expect_challenge(f, &p, "processing");
-    fx_publish(f, "far", "a.far.test", p.digest);
-    assert_int_equal(validator_run_due(f->acme->validator), 1);
-    expect_challenge(f, &p, "valid");
-    dns_stop(&dns);
+    fx_drive(l);
+    assert_int_equal(validator_run_due(l->f->acme->validator), 0);
+    expect_challenge(l->f, &p, "processing");
+    fx_publish(l->f, "far", "a.far.test", p.digest);
+    fx_drive(l);
+    expect_challenge(l->f, &p, "valid");
     pieces_clear(&p);
 }
 
 /* A plain TXT in the other server's zone; it is polled every second. */
 static void test_txt_elsewhere(void **state)
 {
-    struct fx *f = *state;
+    struct fx_loop *l = *state;
     struct pieces p = {0};
-    struct other_dns dns;
     EVP_PKEY *key = EVP_EC_gen("P-256");
     char *csr = csr_payload(key, FAR, 1);
+    char record[256];
 
-    f->cfg->resolvers[0].port = dns_start(&dns);
-    dns_say(&dns, "", "something else");
-    order_one(f, FAR, &p);
-    fx_post(f, p.url, "{}", &p.reply);
-    assert_int_equal(validator_run_due(f->acme->validator), 1);
-    expect_challenge(f, &p, "processing");
-    dns_say(&dns, "", p.digest);
-    assert_int_equal(validator_run_due(f->acme->validator), 0);
+    fx_loop_say(l, 0, FAR_OWNER, FAR_OWNER " 1 IN TXT \"something else\"");
+    order_one(l->f, FAR, &p);
+    fx_post(l->f, p.url, "{}", &p.reply);
+    fx_drive(l);
+    expect_challenge(l->f, &p, "processing");
+    (void)snprintf(record, sizeof(record), FAR_OWNER " 1 IN TXT \"%s\"", p.digest);
+    fx_loop_say(l, 0, FAR_OWNER, record);
     clock_shift(VALIDATE_POLL_MS + 1);
-    assert_int_equal(validator_run_due(f->acme->validator), 1);
+    fx_drive(l);
     clock_shift(-(VALIDATE_POLL_MS + 1));
-    expect_challenge(f, &p, "valid");
+    expect_challenge(l->f, &p, "valid");
     /* It has no publisher: nothing to ask about at finalize. */
-    fx_post(f, member(&p.order, "finalize"), csr, &p.reply);
+    fx_post(l->f, member(&p.order, "finalize"), csr, &p.reply);
     expect_status(&p.reply, 200);
-    dns_stop(&dns);
     EVP_PKEY_free(key);
     mem_free(csr);
     pieces_clear(&p);
 }
 
+static struct val_job job_n(unsigned n, bool is_limited, const char *name)
+{
+    struct val_job job = {.is_limited = is_limited, .target = {.type = CHALLENGE_DNS01}};
+
+    (void)snprintf(job.target.authz_id, sizeof(job.target.authz_id), "%022u", n);
+    (void)snprintf(job.target.account_id, sizeof(job.target.account_id), "%022u", 1u);
+    (void)snprintf(job.target.digest, sizeof(job.target.digest), "%043u", n);
+    (void)snprintf(job.target.ident.base, sizeof(job.target.ident.base), "%s", name);
+    return job;
+}
+
 static void test_limit(void **state)
 {
     struct fx *f = *state;
-    struct val_target target = {.ident = {.base = "svc.test"}};
     struct validator *v = NULL;
+    const char *why = NULL;
 
     must(validator_new(f->acme, &v));
     for (unsigned i = 0; i <= VALIDATE_JOBS_MAX; i++) {
-        (void)snprintf(target.digest, sizeof(target.digest), "%043u", i);
-        assert_int_equal(validator_add(v, &target, true).code,
+        const struct val_job job = job_n(i, false, "svc.test");
+        assert_int_equal(validator_add(v, &job, &why).code,
                          i < VALIDATE_JOBS_MAX ? ERR_OK : ERR_LIMIT);
     }
-    (void)snprintf(target.digest, sizeof(target.digest), "%043u", 7u);
-    assert_int_equal(validator_add(v, &target, true).code, ERR_OK); /* is there */
+    assert_string_equal(why, "validations under way");
+    const struct val_job known = job_n(7, false, "svc.test");
+    assert_int_equal(validator_add(v, &known, &why).code, ERR_OK);
     assert_int_equal(validator_waiting(v), VALIDATE_JOBS_MAX);
+    validator_free(v);
+}
+
+/* What asks the network has a number per account and per name; what looks at home, and what is not
+ * limited, has none. A place is free again with its job. */
+static void test_places(void **state)
+{
+    struct fx *f = *state;
+    struct validator *v = NULL;
+    const char *why = NULL;
+    struct val_job job;
+    unsigned n = 0;
+
+    must(validator_new(f->acme, &v));
+    for (unsigned i = 0; i < 3; i++) { /* pending_validations: 20 */
+        job = job_n(n++, true, "svc.test");
+        must(validator_add(v, &job, &why));
+        job = job_n(n++, false, "a.far.test");
+        must(validator_add(v, &job, &why));
+    }
+    for (unsigned i = 0; i < VALIDATE_PER_TARGET_MAX; i++) {
+        job = job_n(n++, true, "a.far.test");
+        must(validator_add(v, &job, &why));
+    }
+    job = job_n(n, true, "a.far.test");
+    assert_int_equal(validator_add(v, &job, &why).code, ERR_LIMIT);
+    assert_non_null(strstr(why, "one identifier"));
+    for (unsigned i = VALIDATE_PER_TARGET_MAX; i < 20; i++) {
+        job = job_n(n++, true, "b.far.test");
+        must(validator_add(v, &job, &why));
+    }
+    job = job_n(n, true, "b.far.test");
+    assert_int_equal(validator_add(v, &job, &why).code, ERR_LIMIT);
+    assert_non_null(strstr(why, "per account"));
+    memset(job.target.account_id, 'o', OBJECT_ID_LEN);
+    must(validator_add(v, &job, &why)); /* somebody else's */
+    (void)pthread_mutex_lock(&v->lock);
+    job = job_n(6, true, "a.far.test"); /* the first of them */
+    struct job *first = validator_find(v, &job.target);
+    assert_non_null(first);
+    validator_drop(v, first);
+    (void)pthread_mutex_unlock(&v->lock);
+    must(validator_add(v, &job, &why));
     validator_free(v);
 }
 
@@ -344,9 +305,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_silent_resolver, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cname_to_us, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txt_elsewhere, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_store_failure, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_pool, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_limit, setup_pool, teardown_pool),
+        cmocka_unit_test_setup_teardown(test_places, setup_places, teardown_pool),
+        cmocka_unit_test_setup_teardown(test_store_failure, setup_pool, teardown_pool),
+        cmocka_unit_test_setup_teardown(test_pool, setup_pool, teardown_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

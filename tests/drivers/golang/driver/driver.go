@@ -41,9 +41,10 @@ type Config struct {
 		User     string `json:"user"`
 		Password string `json:"password"`
 	} `json:"httpreq"`
-	Hours int      `json:"hours"` // notAfter of the step "issue-dated", from now
-	Out   string   `json:"out"`   // directory of the certificates
-	Steps []string `json:"steps"`
+	Silent bool     `json:"silent"` // nobody listens for the challenge
+	Hours  int      `json:"hours"`  // notAfter of the step "issue-dated", from now
+	Out    string   `json:"out"`    // directory of the certificates
+	Steps  []string `json:"steps"`
 }
 
 // Problem is an ACME problem document, whatever the library makes of it.
@@ -211,6 +212,9 @@ func change[T any](requests chan func(map[string]T), use func(map[string]T)) {
 
 func listen(one *Run) (*Responder, error) {
 	r := &Responder{run: one, texts: owner[string](), certificates: owner[*tls.Certificate]()}
+	if one.Silent {
+		return r, nil
+	}
 	switch one.Challenge {
 	case "http-01":
 		socket, err := net.Listen("tcp", ":80")

@@ -37,6 +37,8 @@ struct Config {
     #[serde(default)]
     challenge: String,
     #[serde(default)]
+    silent: bool,
+    #[serde(default)]
     profile: String,
     eab: Option<Eab>,
     out: String,
@@ -56,7 +58,7 @@ fn main() -> Result<(), Failure> {
         .nth(1)
         .ok_or("usage: instant '{\"directory\": …}'")?;
     let config: Config = serde_json::from_str(&argument)?;
-    let responder = Responder::listen(&config.challenge)?;
+    let responder = Responder::listen(if config.silent { "" } else { &config.challenge })?;
     let mut run = Run {
         config,
         responder,
