@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 
 #include "acme-server/jwk_internal.h"
+#include "ca/ca.h"
 #include "core/util/mem.h"
 
 #define RSA_BITS_MIN 2048u
@@ -251,6 +252,15 @@ static struct err parse_rsa(const json_t *object, unsigned min_rsa_bits, struct 
     TRY(get_bytes(object, "e", e, &e_len, &e_text, prob));
     TRY(check_rsa(n, n_len, e, e_len, min_rsa_bits < RSA_BITS_MIN ? RSA_BITS_MIN : min_rsa_bits,
                   prob));
+    bool is_weak = false;
+    if (min_rsa_bits > 0) { /* 0: a key that we stored */
+        TRY(ca_rsa_is_weak(n, n_len, &is_weak));
+    }
+    if (is_weak) {
+        REJECT(prob, PROBLEM_BAD_PUBLIC_KEY, 0,
+               "The account key's RSA modulus is weak (it can be factored): make a new key with "
+               "other software.");
+    }
     TRY(build_rsa(n, n_len, e, e_len, &key->pkey));
     key->alg = JWK_RS256;
     (void)snprintf(key->json, sizeof(key->json), "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}",

@@ -1,4 +1,5 @@
 /* newOrder and the order object. RFC 8555 §7.4, §7.1.3; what may be ordered is in order_names.c. */
+#include <stdio.h>
 #include <string.h>
 
 #include "acme-server/acme_impl.h"
@@ -143,26 +144,37 @@ static struct err take_date(struct acme_req *r, const char *member, int64_t *out
     return err_ok();
 }
 
+static void duration_text(int64_t seconds, char out[32])
+{
+    bool is_days = seconds % 86400 == 0;
+
+    (void)snprintf(out, 32, "%lld %s", (long long)(seconds / (is_days ? 86400 : 3600)),
+                   is_days ? "days" : "hours");
+}
+
 /* The rules of ca_issue(), said now, so that nobody proves names for an order that cannot end
  * well. */
 static struct err check_dates(struct acme_req *r, const struct order_row *order, int64_t lifetime_s)
 {
     int64_t now = clock_unix_s();
     int64_t start = order->not_before == 0 ? now - CA_BACKDATE_S : order->not_before;
+    char lifetime[32];
 
+    duration_text(lifetime_s, lifetime);
     if (order->not_before != 0 &&
-        (order->not_before < now - 3600 || order->not_before >= now + lifetime_s)) {
+        (order->not_before < now - 3600 || order->not_before >= now + lifetime_s ||
+         order->not_before + lifetime_s - 1 <= now)) {
         REJECT(&r->prob, PROBLEM_MALFORMED, 0,
-               "\"notBefore\" must lie between an hour ago and %lld days from now; leave it out "
-               "for a certificate that is valid at once.",
-               (long long)(lifetime_s / 86400));
+               "\"notBefore\" must lie between an hour ago and %s from now, and leave some of the "
+               "lifetime; leave it out for a certificate that is valid at once.",
+               lifetime);
     }
     if (order->not_after != 0 &&
         (order->not_after <= start || order->not_after > start + lifetime_s - 1)) {
         REJECT(&r->prob, PROBLEM_MALFORMED, 0,
-               "\"notAfter\" must lie within %lld days after notBefore; leave it out for the whole "
+               "\"notAfter\" must lie within %s after notBefore; leave it out for the whole "
                "lifetime.",
-               (long long)(lifetime_s / 86400));
+               lifetime);
     }
     return err_ok();
 }

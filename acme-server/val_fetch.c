@@ -5,6 +5,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <linux/tcp.h> /* the C library's struct tcp_info is older */
+
 #include "core/util/clock.h"
 #include "core/util/mem.h"
 
@@ -13,6 +15,9 @@
 /* The least that libcurl takes: a thousand silent peers cost little. */
 #define RECEIVE_BUFFER 1024L
 #define SEND_BUFFER 16384L
+/* Bytes that a peer may send in all, with room for chunks and a TLS handshake. libcurl would keep
+ * 100 KiB of a line that does not end, and then call that a lack of memory. */
+#define RECEIVED_MAX 65536u
 /* No finite-field key exchange: its cost is the peer's choice. */
 #define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:@SECLEVEL=1"
 #define TLS_GROUPS "X25519:P-256:P-384:P-521"
@@ -34,6 +39,8 @@ struct fetch {
     struct buf body;
     enum fetch_fault cut; /* why a callback ended the transfer */
     bool is_enough;       /* the status says it all */
+    bool is_https;
+    bool is_flood; /* more than RECEIVED_MAX */
     struct loop_timer broken;
     fetch_fn fn;
     void *arg;
@@ -42,6 +49,7 @@ struct fetch {
 
 struct sock {
     struct fetcher *fetcher;
+    struct fetch *fetch;
     struct loop_fd watch;
 };
 
@@ -84,7 +92,10 @@ static enum fetch_fault fault_of(const struct fetch *fetch, CURLcode code)
     if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
         return FETCH_NO_HTTP;
     }
-    return code == CURLE_OUT_OF_MEMORY ? FETCH_OURS : FETCH_BROKEN;
+    if (code == CURLE_OUT_OF_MEMORY) {
+        return fetch->is_flood ? FETCH_LONG_HEADER : FETCH_OURS;
+    }
+    return FETCH_BROKEN;
 }
 
 static void end(struct fetch *fetch, CURLcode code)
@@ -122,10 +133,7 @@ static void end_those_done(struct fetcher *fetcher)
 
 static void on_broken(void *arg)
 {
-    struct fetch *fetch = arg;
-
-    fetch->cut = FETCH_OURS;
-    end(fetch, CURLE_OUT_OF_MEMORY);
+    end(arg, CURLE_OUT_OF_MEMORY);
 }
 
 /* --- libcurl on the loop ----------------------------------------------------------------------- */
@@ -167,6 +175,15 @@ static int on_timeout_wanted(CURLM *multi, long wait_ms, void *arg)
     return 0;
 }
 
+static bool has_flooded(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+           info.tcpi_bytes_received > RECEIVED_MAX;
+}
+
 static void on_socket(void *arg, uint32_t events)
 {
     struct sock *sock = arg;
@@ -174,6 +191,14 @@ static void on_socket(void *arg, uint32_t events)
     int mask = 0;
     int running = 0;
 
+    if (has_flooded(sock->watch.fd)) {
+        if (sock->fetch->is_flood && !sock->fetch->is_https) { /* it has read on, in vain */
+            sock->fetch->cut = FETCH_LONG_HEADER;
+            end(sock->fetch, CURLE_OK);
+            return;
+        }
+        sock->fetch->is_flood = true;
+    }
     mask |= (events & (EPOLLIN | EPOLLHUP)) != 0 ? CURL_CSELECT_IN : 0;
     mask |= (events & EPOLLOUT) != 0 ? CURL_CSELECT_OUT : 0;
     mask |= (events & EPOLLERR) != 0 ? CURL_CSELECT_ERR : 0;
@@ -181,15 +206,18 @@ static void on_socket(void *arg, uint32_t events)
     end_those_done(fetcher); /* sock may be gone */
 }
 
-static struct err watch_socket(struct fetcher *fetcher, curl_socket_t fd, uint32_t events,
+static struct err watch_socket(struct fetch *fetch, curl_socket_t fd, uint32_t events,
                                struct sock *sock)
 {
+    struct fetcher *fetcher = fetch->fetcher;
+
     if (sock != NULL) {
         return loop_fd_change(fetcher->net->loop, &sock->watch, events);
     }
     sock = mem_zalloc(sizeof(*sock));
     TRY_PTR(sock);
     sock->fetcher = fetcher;
+    sock->fetch = fetch;
     struct err e = loop_fd_add(fetcher->net->loop, &sock->watch, fd, events, on_socket, sock);
     if (e.code != ERR_OK) {
         mem_free(sock);
@@ -215,8 +243,8 @@ static int on_socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, v
     }
     uint32_t events =
         ((what & CURL_POLL_IN) != 0 ? EPOLLIN : 0U) | ((what & CURL_POLL_OUT) != 0 ? EPOLLOUT : 0U);
-    if (watch_socket(fetcher, fd, events, sock).code != ERR_OK &&
-        curl_easy_getinfo(easy, CURLINFO_PRIVATE, &fetch) == CURLE_OK) {
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &fetch) == CURLE_OK && fetch != NULL &&
+        watch_socket(fetch, fd, events, sock).code != ERR_OK) {
         err_ignore(loop_timer_set(fetcher->net->loop, &fetch->broken, 0, on_broken, fetch));
     }
     return 0;
@@ -373,6 +401,7 @@ struct err fetch_start(struct fetcher *fetcher, const struct val_url *url,
     fetch->fetcher = fetcher;
     fetch->fd = to->fd;
     fetch->peer = to->peer;
+    fetch->is_https = url->is_https;
     fetch->fn = fn;
     fetch->arg = arg;
     buf_init(&fetch->body, VAL_BODY_MAX);

@@ -63,6 +63,9 @@ struct ca_refusal {
     bool is_bad_key;
     char detail[300]; /* a sentence */
 };
+/* Is an RSA modulus (big-endian) of a kind that is quickly factored (small factors, ROCA, close
+ * primes)? For account keys; CSRs are checked by ca_csr_vet(). */
+MUST_USE struct err ca_rsa_is_weak(const uint8_t *modulus, size_t len, bool *is_weak);
 struct ca_csr; /* a vetted CSR: its public key */
 /* The CSR's key type, of enum config_key_types. */
 unsigned ca_csr_key_type(const struct ca_csr *csr);

@@ -159,3 +159,12 @@ struct err rsa_weakness_find(const uint8_t *modulus, size_t len, enum rsa_weakne
     }
     return err_ok();
 }
+
+struct err ca_rsa_is_weak(const uint8_t *modulus, size_t len, bool *is_weak)
+{
+    enum rsa_weakness found = RSA_SOUND;
+
+    TRY(rsa_weakness_find(modulus, len, &found));
+    *is_weak = found != RSA_SOUND;
+    return err_ok();
+}

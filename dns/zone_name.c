@@ -174,7 +174,9 @@ size_t zone_challenge_target(const struct zone_table *table, const struct dns_na
     size_t base_len = name->len - head - (ACME_LEN + 1) - 1; /* without the root label */
     size_t zone_len = table->delegate->len;
 
-    memcpy(out, name->wire, head);
+    if (head > 0) {
+        memcpy(out, name->wire, head);
+    }
     if (head + base_len + zone_len <= NAME_WIRE_MAX) {
         memcpy(out + head, base, base_len);
     } else if (head + HASHED_WIRE_LEN + zone_len <= NAME_WIRE_MAX) {

@@ -12,6 +12,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -46,7 +47,7 @@ class Bailiwick(Appliance):
     def is_revoked(self, certificate):
         """None when it is good, the reason code when it is revoked."""
         with contextlib.closing(sqlite3.connect(f"file:{self.state}/bailiwick.db?mode=ro", uri=True)) as database:
-            row = database.execute("SELECT revoked_unix, reason FROM certificate WHERE serial = ?",
+            row = database.execute("SELECT revoked_unix, reason FROM certificate WHERE ltrim(serial, '0') = ?",
                                    (f"{certificate.serial_number:x}",)).fetchone()
         assert row, "the certificate is not in the store"
         return row[1] if row[0] else None
@@ -202,6 +203,13 @@ def trusting_machine(machine, server):
     with trust_directory():
         trust(server)
         yield machine
+
+
+def open_to_all(path):
+    """Let programs that run as somebody else through to the test's directory, which pytest keeps to its own user."""
+    while path != pathlib.Path(tempfile.gettempdir()):
+        path.chmod(0o755)
+        path = path.parent
 
 
 def write_script(path, text):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from appliance import environment
-from clients_topology import WITH_EAB, check_chain, machine, server  # noqa: F401 # pylint: disable=unused-import
+from clients_topology import WITH_EAB, check_chain, machine, open_to_all, server  # noqa: F401 # pylint: disable=unused-import
 
 MODULES = ("mpm_event", "authz_core", "ssl", "md", "socache_shmcb")
 CONFIGURATION = """
@@ -93,8 +93,7 @@ class Apache:
 
 @pytest.fixture
 def base(tmp_path):
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)  # its workers run as www-data
+    open_to_all(tmp_path)  # its workers run as www-data
     return tmp_path / "apache"
 
 

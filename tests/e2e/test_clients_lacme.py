@@ -1,10 +1,8 @@
 """Debian's lacme against ours and against Pebble: four processes, privileges dropped, its own web server and its own verification."""
-import os
-
 import pytest
 
 from appliance import environment
-from clients_topology import check_chain, machine, server, trusting_machine  # noqa: F401 # pylint: disable=unused-import
+from clients_topology import check_chain, machine, open_to_all, server, trusting_machine  # noqa: F401 # pylint: disable=unused-import
 from tools import run
 
 
@@ -36,8 +34,7 @@ class Lacme:
 
 @pytest.fixture
 def lacme(trusting_machine, server, tmp_path):  # noqa: F811 # pylint: disable=redefined-outer-name
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        os.chmod(path, 0o755)  # its processes run as _lacme-client and _lacme-www
+    open_to_all(tmp_path)  # its processes run as _lacme-client and _lacme-www
     return Lacme(trusting_machine, server, tmp_path)
 
 

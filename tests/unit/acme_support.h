@@ -41,7 +41,8 @@ struct fx {
     struct resolve_config resolve;
     struct http_router *router;
     struct maker key;
-    char kid[256]; /* of key's account */
+    char kid[256];    /* of key's account */
+    const char *peer; /* of the requests; NULL: 192.0.2.1 */
 };
 
 struct reply {
@@ -233,7 +234,7 @@ SUPPORT void fx_http(struct fx *f, struct http_req *req, struct reply *out)
     req->host = req->host == NULL ? "ca.svc.test" : req->host;
     req->query = req->query == NULL ? "" : req->query;
     req->content_type = req->content_type == NULL ? "" : req->content_type;
-    must(ip_parse("192.0.2.1", &req->peer));
+    must(ip_parse(f->peer == NULL ? "192.0.2.1" : f->peer, &req->peer));
     const struct http_route *route = http_router_find(f->router, HTTP_ON_TLS, req->method,
                                                       req->path, &req->tail, &status, &allow);
     if (route == NULL) {
@@ -373,9 +374,23 @@ SUPPORT void fx_authz(struct fx *f, const struct reply *order, size_t i, struct 
     expect_status(out, 200);
 }
 
+/* The challenge of this type, NULL when the authorization does not show one. */
+SUPPORT const json_t *challenge_typed(const struct reply *authz, enum challenge_type type)
+{
+    const json_t *list = json_object_get(authz->json, "challenges");
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *entry = json_array_get(list, i);
+        if (strcmp(json_string_value(json_object_get(entry, "type")), challenge_name(type)) == 0) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
 SUPPORT const json_t *challenge_of(const struct reply *authz)
 {
-    return json_array_get(json_object_get(authz->json, "challenges"), 0);
+    return challenge_typed(authz, CHALLENGE_DNS01);
 }
 
 SUPPORT const char *challenge_member(const struct reply *authz, const char *name)

@@ -26,6 +26,12 @@ static int setup_pool(void **state)
     return 0;
 }
 
+static int setup_places(void **state)
+{
+    *state = fx_new("acme: {rate_limits: {pending_validations: 20}}\n");
+    return 0;
+}
+
 static int teardown_pool(void **state)
 {
     fx_free(*state);
