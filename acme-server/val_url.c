@@ -112,7 +112,7 @@ static struct err check_host(CURLU *url, struct val_url *out, char why[VAL_URL_W
     bool is_v6 = len > 2 && host[0] == '[' && host[len - 1] == ']';
     const char *start = is_v6 ? host + 1 : host;
     len -= is_v6 ? 2 : 0;
-    if (!is_v6 && len > 1 && start[len - 1] == '.') { /* the same name */
+    if (!is_v6 && len > 0 && start[len - 1] == '.') { /* the same name */
         len--;
     }
     if (len == 0 || len > NAME_TEXT_MAX) {

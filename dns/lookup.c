@@ -104,6 +104,7 @@ void lookup_answered(struct lookup *lookup, struct lookup_answer *answer)
     if (chase_take(&lookup->chase, answer) == CHASE_DONE) {
         finish(lookup, answer);
     } else {
+        lookup_answer_clear(answer); /* what a stranger says about a name of ours */
         go_on(lookup);
     }
 }

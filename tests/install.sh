@@ -3,9 +3,12 @@
 BW_BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libssl-dev libsqlite3-dev libmicrohttpd-dev libgnutls28-dev
     libldns-dev libjansson-dev libyaml-dev libcurl4-openssl-dev"
 BW_DEMO_PACKAGES="ca-certificates curl lego openssl"
-BW_TEST_PACKAGES="certbot clang clang-format clang-tidy curl dnsmasq-base dnsutils iproute2 knot-dnsutils libcmocka-dev
+BW_TEST_PACKAGES="clang clang-format clang-tidy curl dnsmasq-base dnsutils iproute2 knot-dnsutils libcmocka-dev
     libclang-rt-14-dev mount procps python3 python3-acme python3-cryptography python3-dnspython python3-josepy
     python3-pytest python3-pytest-xdist python3-requests python3-venv sqlite3 util-linux"
+# Other people's ACME clients and Pebble. apache2-bin is Apache without Debian's configuration and service.
+BW_CLIENT_PACKAGES="acme-tiny acmetool apache2-bin caddy certbot dehydrated lacme lacme-accountd libcrypt-openssl-rsa-perl
+    liblwp-protocol-https-perl pebble uacme"
 
 bw_started=$(date +%s)
 
@@ -63,10 +66,17 @@ bw_install()
     bw_apt install $bw_needed >>"$bw_log" 2>&1 || { tail -n 20 "$bw_log" >&2; bw_fail "apt-get install failed; see $bw_log."; }
 }
 
+# Nothing that is installed here is started: a packaged web server would take ports 80 and 443 of the machine.
 bw_apt()
-{
+(
+    bw_policy=/usr/sbin/policy-rc.d
     if [ "$1" = install ]; then
         set -- "$@" --no-install-recommends
+        if [ ! -e $bw_policy ]; then
+            trap '$bw_sudo rm -f $bw_policy' EXIT
+            trap 'exit 1' INT TERM HUP
+            printf '#!/bin/sh\nexit 101\n' | $bw_sudo sh -c "cat >$bw_policy && chmod 755 $bw_policy"
+        fi
     fi
     $bw_sudo env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=300 "$@"
-}
+)

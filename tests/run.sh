@@ -105,7 +105,7 @@ install_clients()
 
 bw_say "packages"
 # shellcheck disable=SC2086 # lists of words
-bw_install "$logs/packages.log" $BW_BUILD_PACKAGES $BW_DEMO_PACKAGES $BW_TEST_PACKAGES
+bw_install "$logs/packages.log" $BW_BUILD_PACKAGES $BW_DEMO_PACKAGES $BW_TEST_PACKAGES $BW_CLIENT_PACKAGES
 if [ $clients = yes ]; then
     stage clients install_clients
 fi

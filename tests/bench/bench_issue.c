@@ -1,7 +1,7 @@
-/* Issuances per second of an ACME server.
+/* Issuances per second of an ACME server, by dns-01 or http-01; dns-01 also while other validations hang.
  *
  * One issuance = existing account, kept TLS connections, newOrder (a wildcard never ordered before), authorization,
- * publish the TXT value, challenge, finalize, download. Polls, as a good client does, only where an answer is not final.
+ * publish the TXT value (or answer over HTTP), challenge, finalize, download. Polls, as a good client does, only where an answer is not final.
  * Names are new every time, so that no authorization is reused. */
 #include <getopt.h>
 #include <pthread.h>
@@ -14,6 +14,7 @@
 
 #include "crypto.h"
 #include "https.h"
+#include "responder.h"
 #include "samples.h"
 
 #define CLIENTS_MAX 1024
@@ -45,6 +46,8 @@ enum mode { MODE_BAILIWICK, MODE_PEBBLE };
 struct options {
     const char *directory, *ca, *publish_url, *user, *password, *zone, *save;
     int clients, seconds;
+    int http_port; /* http-01 instead of dns-01: where the server's validator connects; 0 = dns-01 */
+    int pending;   /* so many http-01 validations hang on http_port while dns-01 is measured */
     long count;
     enum mode mode;
 };
@@ -59,6 +62,8 @@ struct run {
     SSL_CTX *tls;
     char tag[9]; /* of this run, in every name */
     char basic[512];
+    struct responder responder;
+    struct client *clients;
     atomic_long left; /* --count */
     atomic_int shown;
     atomic_bool is_started;
@@ -196,20 +201,26 @@ static struct err publish(struct client *c, const char *name, const char *token)
     return err_ok();
 }
 
-static struct err find_challenge(const json_t *authorization, char url[URL_MAX], char token[256])
+static bool is_http(const struct run *run)
+{
+    return run->opt.http_port != 0 && run->opt.pending == 0;
+}
+
+static struct err find_challenge(const json_t *authorization, const char *type, char url[URL_MAX],
+                                 char token[256])
 {
     size_t i = 0;
     const json_t *challenge = NULL;
 
     json_array_foreach(json_object_get(authorization, "challenges"), i, challenge)
     {
-        if (strcmp(text_of(challenge, "type"), "dns-01") == 0) {
+        if (strcmp(text_of(challenge, "type"), type) == 0) {
             (void)snprintf(url, URL_MAX, "%s", text_of(challenge, "url"));
             (void)snprintf(token, 256, "%s", text_of(challenge, "token"));
             return err_ok();
         }
     }
-    FAIL(ERR_NOT_FOUND, "no dns-01 challenge");
+    FAIL(ERR_NOT_FOUND, "no %s challenge", type);
 }
 
 static struct err prove(struct client *c, const char *url, const char *name, int64_t *since)
@@ -220,9 +231,12 @@ static struct err prove(struct client *c, const char *url, const char *name, int
     AUTO(json_decrefp) json_t *challenge = NULL;
 
     TRY(post_json(c, url, NULL, &authorization));
-    TRY(find_challenge(authorization, challenge_url, token));
+    TRY(find_challenge(authorization, is_http(c->run) ? "http-01" : "dns-01", challenge_url,
+                       token));
     mark(c, STEP_AUTHORIZATION, since);
-    TRY(publish(c, name, token));
+    if (!is_http(c->run)) {
+        TRY(publish(c, name, token));
+    }
     mark(c, STEP_PUBLISH, since);
     TRY(post_json(c, challenge_url, "{}", &challenge));
     mark(c, STEP_CHALLENGE, since);
@@ -278,7 +292,7 @@ static struct err issue(struct client *c)
 
     (void)snprintf(name, sizeof(name), "h%lu.c%d.%s.%.180s", c->names++, c->number, c->run->tag,
                    c->run->opt.zone);
-    (void)snprintf(wildcard, sizeof(wildcard), "*.%s", name);
+    (void)snprintf(wildcard, sizeof(wildcard), "%s%s", is_http(c->run) ? "" : "*.", name);
     (void)snprintf(payload, sizeof(payload),
                    "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"%s\"}]}", wildcard);
     TRY(post_json(c, c->run->ends.new_order, payload, &order));
@@ -298,6 +312,29 @@ static struct err issue(struct client *c)
         TRY(record(&c->steps[i], c->step_ns[i]));
     }
     return err_ok();
+}
+
+/* An order whose http-01 challenge is started and hangs: nobody reads what the validator sends. */
+static struct err hang(struct client *c)
+{
+    char payload[512];
+    char challenge_url[URL_MAX];
+    char token[256];
+    AUTO(json_decrefp) json_t *order = NULL;
+    AUTO(json_decrefp) json_t *authorization = NULL;
+
+    (void)snprintf(payload, sizeof(payload),
+                   "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"hang%lu.c%d.%s.%.180s\"}]}",
+                   c->names++, c->number, c->run->tag, c->run->opt.zone);
+    TRY(post_json(c, c->run->ends.new_order, payload, &order));
+    const char *url =
+        json_string_value(json_array_get(json_object_get(order, "authorizations"), 0));
+    if (url == NULL) {
+        FAIL(ERR_MALFORMED, "the order has no authorization");
+    }
+    TRY(post_json(c, url, NULL, &authorization));
+    TRY(find_challenge(authorization, "http-01", challenge_url, token));
+    return post(c, challenge_url, "{}");
 }
 
 static struct err new_account(struct client *c)
@@ -462,6 +499,13 @@ static struct err setup(struct run *run)
     return read_directory(run);
 }
 
+static const char *thumbprint_of(void *ctx, int n)
+{
+    const struct run *run = ctx;
+
+    return n < 0 || n >= run->opt.clients ? NULL : run->clients[n].account.thumbprint;
+}
+
 static struct err measure(struct run *run, struct client *clients)
 {
     pthread_t threads[CLIENTS_MAX];
@@ -469,6 +513,16 @@ static struct err measure(struct run *run, struct client *clients)
 
     for (int i = 0; i < run->opt.clients; i++) {
         TRY(prepare(&clients[i], run, i));
+    }
+    run->clients = clients;
+    if (run->opt.http_port != 0) {
+        TRY(responder_start(&run->responder, run->opt.http_port, run->opt.pending > 0));
+    }
+    for (int i = 0; i < run->opt.pending; i++) {
+        TRY(hang(&clients[i % run->opt.clients]));
+    }
+    if (run->opt.pending > 0) {
+        printf("%d http-01 validations hang\n", run->opt.pending);
     }
     while (started < run->opt.clients &&
            pthread_create(&threads[started], NULL, work, &clients[started]) == 0) {
@@ -511,9 +565,12 @@ static int usage(void)
 {
     (void)fprintf(
         stderr,
-        "bench_issue --directory URL --ca FILE --publish-url URL [--mode bailiwick|pebble]\n"
+        "bench_issue --directory URL --ca FILE [--publish-url URL] [--mode bailiwick|pebble]\n"
         "            [--user NAME --password SECRET] [--zone svc.test] [--clients 8]\n"
-        "            [--seconds 10 | --count N] [--save FILE]\n");
+        "            [--seconds 10 | --count N] [--save FILE]\n"
+        "            [--http-port PORT [--pending N]]: http-01, answered on PORT; or dns-01 while "
+        "N\n"
+        "            http-01 validations hang on PORT\n");
     return 2;
 }
 
@@ -523,7 +580,8 @@ static bool parse(int argc, char **argv, struct options *o)
         {"directory", 1, NULL, 'd'}, {"ca", 1, NULL, 'a'},       {"publish-url", 1, NULL, 'p'},
         {"user", 1, NULL, 'u'},      {"password", 1, NULL, 'w'}, {"zone", 1, NULL, 'z'},
         {"clients", 1, NULL, 'c'},   {"seconds", 1, NULL, 's'},  {"count", 1, NULL, 'n'},
-        {"mode", 1, NULL, 'm'},      {"save", 1, NULL, 'o'},     {NULL, 0, NULL, 0}};
+        {"mode", 1, NULL, 'm'},      {"save", 1, NULL, 'o'},     {"http-port", 1, NULL, 'h'},
+        {"pending", 1, NULL, 'q'},   {NULL, 0, NULL, 0}};
     int ch = 0;
 
     *o = (struct options){.zone = "svc.test", .clients = 8, .seconds = 10};
@@ -562,18 +620,27 @@ static bool parse(int argc, char **argv, struct options *o)
         case 'o':
             o->save = optarg;
             break;
+        case 'h':
+            o->http_port = (int)strtol(optarg, NULL, 10);
+            break;
+        case 'q':
+            o->pending = (int)strtol(optarg, NULL, 10);
+            break;
         default:
             return false;
         }
     }
-    return o->directory != NULL && o->ca != NULL && o->publish_url != NULL && optind == argc &&
+    return o->directory != NULL && o->ca != NULL &&
+           (o->publish_url != NULL || (o->http_port != 0 && o->pending == 0)) &&
+           o->http_port >= 0 && o->http_port < 65536 && o->pending >= 0 && optind == argc &&
            o->clients >= 1 && o->clients <= CLIENTS_MAX && o->seconds >= 1 && o->count >= 0;
 }
 
 int main(int argc, char **argv)
 {
-    struct run run = {0};
+    struct run run = {.responder = {.fd = -1, .thumbprint = thumbprint_of}};
 
+    run.responder.ctx = &run;
     if (!parse(argc, argv, &run.opt)) {
         return usage();
     }
@@ -588,6 +655,7 @@ int main(int argc, char **argv)
     if (e.code != ERR_OK) {
         (void)fprintf(stderr, "bench_issue: %s\n", err_trace()->text);
     }
+    responder_stop(&run.responder);
     clients_clear(clients, run.opt.clients);
     SSL_CTX_free(run.tls);
     return e.code == ERR_OK ? 0 : 1;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Issuances per second: bailiwick at 32 and at 8 clients, Debian's Pebble at 8 (it deadlocks above), in one run; then what
-# bailiwick weighs: idle memory, stripped size, time from an empty directory to the first answer.
+# Issuances per second: bailiwick at 32 and at 8 clients by dns-01 and http-01, Debian's Pebble at 8 (it deadlocks above), in
+# one run; dns-01 while 1,000 http-01 validations hang on a target that never answers; then what bailiwick weighs: idle memory, stripped size, time from an empty directory to the first answer.
 #
 #   sh tests/bench/issue.sh [PATH-TO-BAILIWICK [PATH-TO-BENCH_ISSUE]]
 #
@@ -21,6 +21,7 @@ pebble_port=5404
 pebble_management_port=5405
 challenge_dns_port=5406
 challenge_http_port=5407
+validation_port=5408
 secret=BenchBenchBenchBenchBenchBenchBenchBenchBenc
 
 for tool in pebble pebble-challtestsrv openssl curl strip "$bin" "$driver"; do
@@ -54,20 +55,25 @@ answered() {
 memory() {
     rss=$(awk '/^VmRSS:/ { print $2 }' "/proc/$2/status")
     anonymous=$(awk '/^Anonymous:/ { print $2 }' "/proc/$2/smaps_rollup")
-    awk -v name="$1" -v r="$rss" -v a="$anonymous" \
-        'BEGIN { printf "%s: %.1f MiB resident, of which %.1f MiB anonymous\n", name, r / 1024, a / 1024 }'
+    peak=$(awk '/^VmHWM:/ { print $2 }' "/proc/$2/status")
+    awk -v name="$1" -v r="$rss" -v a="$anonymous" -v p="$peak" 'BEGIN {
+        printf "%s: %.1f MiB resident, of which %.1f MiB anonymous; at most %.1f MiB so far\n", name, r / 1024, a / 1024, p / 1024 }'
 }
 
 ours() {
+    clients=$1
+    shift
     "$driver" --directory "https://localhost:$https_port/acme/directory" --ca "$dir/root.pem" \
         --publish-url "https://localhost:$https_port/httpreq/present" --user bench --password "$secret" \
-        --save "$dir/chain.pem" --seconds "$seconds" --clients "$1"
+        --save "$dir/chain.pem" --seconds "$seconds" --clients "$clients" "$@"
     openssl verify -CAfile "$dir/root.pem" -untrusted "$dir/chain.pem" "$dir/chain.pem" >/dev/null
 }
 
 theirs() {
+    clients=$1
+    shift
     "$driver" --directory "https://localhost:$pebble_port/dir" --ca "$dir/pebble.pem" --mode pebble \
-        --publish-url "http://127.0.0.1:$challenge_http_port/set-txt" --seconds "$seconds" --clients "$1"
+        --publish-url "http://127.0.0.1:$challenge_http_port/set-txt" --seconds "$seconds" --clients "$clients" "$@"
 }
 
 mkdir "$dir/state"
@@ -75,6 +81,7 @@ started=$(now_ms)
 env BAILIWICK_STATE_DIR="$dir/state" BAILIWICK_HOSTNAME=localhost BAILIWICK_ZONES=svc.test=127.0.0.1 \
     BAILIWICK_LISTEN_HTTPS="127.0.0.1:$https_port" BAILIWICK_LISTEN_HTTP="127.0.0.1:$http_port" \
     BAILIWICK_LISTEN_DNS="127.0.0.1:$dns_port" BAILIWICK_CLIENTS="bench:$secret:*.svc.test" \
+    BAILIWICK_VALIDATION_HTTP_PORT="$validation_port" BAILIWICK_VALIDATION_ALLOW=127.0.0.0/8 \
     BAILIWICK_LOG_LEVEL=warn "$bin" serve --config /dev/null >"$dir/bailiwick.log" 2>&1 &
 bailiwick=$!
 pids="$pids $bailiwick"
@@ -91,11 +98,11 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -su
     -addext subjectAltName=DNS:localhost -keyout "$dir/pebble.key" -out "$dir/pebble.pem" 2>/dev/null
 cat >"$dir/pebble.json" <<CONF
 {"pebble": {"listenAddress": "127.0.0.1:$pebble_port", "managementListenAddress": "127.0.0.1:$pebble_management_port",
- "certificate": "$dir/pebble.pem", "privateKey": "$dir/pebble.key", "httpPort": 5408, "tlsPort": 5409,
+ "certificate": "$dir/pebble.pem", "privateKey": "$dir/pebble.key", "httpPort": $validation_port, "tlsPort": 5409,
  "ocspResponderURL": "", "externalAccountBindingRequired": false}}
 CONF
 pebble-challtestsrv -http01 "" -https01 "" -tlsalpn01 "" -dns01 "127.0.0.1:$challenge_dns_port" \
-    -management "127.0.0.1:$challenge_http_port" >"$dir/challtestsrv.log" 2>&1 &
+    -defaultIPv6 "" -management "127.0.0.1:$challenge_http_port" >"$dir/challtestsrv.log" 2>&1 &
 challtestsrv=$!
 pids="$pids $challtestsrv"
 env PEBBLE_VA_NOSLEEP=1 PEBBLE_WFE_NONCEREJECT=0 PEBBLE_AUTHZREUSE=0 pebble -config "$dir/pebble.json" \
@@ -115,7 +122,20 @@ while [ $run -lt "$runs" ]; do
     ours 8
     echo "--- run $run of $runs: pebble, 8 clients, $seconds s"
     theirs 8 || echo "pebble did not get through (it can deadlock)"
+    echo "--- run $run of $runs: bailiwick, http-01, 32 clients, $seconds s"
+    ours 32 --http-port "$validation_port"
+    echo "--- run $run of $runs: bailiwick, http-01, 8 clients, $seconds s"
+    ours 8 --http-port "$validation_port"
+    echo "--- run $run of $runs: pebble, http-01, 8 clients, $seconds s"
+    theirs 8 --http-port "$validation_port" || echo "pebble did not get through (it can deadlock)"
 done
 echo
+memory "bailiwick, after the load" "$bailiwick"
+echo "--- bailiwick, 1 client by dns-01 while 1,000 http-01 validations hang, 8 s"
+(sleep 5; memory "bailiwick, 1,000 validations hanging" "$bailiwick") &
+watcher=$!
+seconds=8
+ours 1 --http-port "$validation_port" --pending 1000
+wait "$watcher"
 memory "bailiwick, after the load" "$bailiwick"
 memory "pebble, after the load" "$pebble"

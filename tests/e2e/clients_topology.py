@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import pytest
+from cryptography import x509
 
 from appliance import SECRET, Appliance, client, environment
 from jws_client import names_of, split_chain
@@ -34,9 +35,9 @@ class Bailiwick(Appliance):
     kind = "bailiwick"
     directory_path = "/acme/directory"
 
-    def __init__(self, directory, address=CA_ADDRESS, **changes):
+    def __init__(self, directory, address=CA_ADDRESS, preauthorized=False, **changes):
         listen = {"https": [f"{address}:443"], "http": ["127.0.0.1:80", f"{address}:80"], "dns": ["127.0.0.1:53", f"{address}:53"]}
-        clients = [client(name, secret, "svc.test", "*.svc.test") for name, secret in EAB_CLIENTS.items()]
+        clients = [client(name, secret, "svc.test", "*.svc.test", preauthorized=preauthorized) for name, secret in EAB_CLIENTS.items()]
         super().__init__(directory, listen=listen, addresses=[address], resolvers=[f"{address}:53"], clients=clients, **changes)
         self.eab = ("lego", SECRET)
 
@@ -67,11 +68,16 @@ def running(*servers):
             one.discard()
 
 
+ACME = {  # what a variant of ours has in its acme: block
+    "": {}, "preauthorized": {}, "eab": {"external_account_required": True}, "addresses": {"ip_networks": [f"{INGRESS}/32"]}}
+
+
 def make_servers(kind, directory):
     """The servers that a kind of scenario needs, in the order of their start; the last one is the CA.
 
-    bailiwick, pebble: the CA alone. bailiwick-eab, pebble-eab: a CA that wants an external account. pebble-dns: Pebble, which has no
-    DNS of its own, with our DNS as its resolver and our doors as the way for dns-01's values; they are `one.door` for either CA.
+    bailiwick, pebble: the CA alone. -eab: it wants an external account. bailiwick-addresses: ours issues for the client's address as
+    well (Pebble does so by itself). bailiwick-preauthorized: its clients need no challenge. pebble-dns: Pebble, which has no DNS of its
+    own, with our DNS as its resolver and our doors as the way for dns-01's values; they are `one.door` for either CA.
     """
     if kind == "pebble-dns":
         door = Bailiwick(directory / "door", DOOR_ADDRESS)
@@ -81,14 +87,14 @@ def make_servers(kind, directory):
     program, _, variant = kind.partition("-")
     if program == "pebble":
         return (Pebble(directory, variant == "eab"),)
-    one = Bailiwick(directory, acme={"authorization_reuse": 0, "external_account_required": True} if variant else {"authorization_reuse": 0})
+    one = Bailiwick(directory, acme={"authorization_reuse": 0, **ACME[variant]}, preauthorized=variant == "preauthorized")
     one.door = one
     return (one,)
 
 
 @pytest.fixture(scope="module", params=["bailiwick", "pebble"])
 def server(request, resolv_conf, tmp_path_factory):
-    """The CA of the scenario: ours, then Pebble in strict mode. WITH_EAB and WITH_DNS choose other kinds."""
+    """The CA of the scenario: ours, then Pebble in strict mode. The marks below choose other kinds."""
     write_resolv_conf(resolv_conf, DOOR_ADDRESS if request.param == "pebble-dns" else CA_ADDRESS)
     with running(*make_servers(request.param, tmp_path_factory.mktemp(request.param))) as one:
         yield one
@@ -100,6 +106,9 @@ def kinds(*names):
 
 WITH_EAB = kinds("bailiwick-eab", "pebble-eab")
 WITH_DNS = kinds("bailiwick", "pebble-dns")
+WITH_ADDRESSES = kinds("bailiwick-addresses", "pebble")
+PREAUTHORIZED = kinds("bailiwick-preauthorized")  # Pebble has nothing of the kind
+OURS = kinds("bailiwick")  # for what Pebble 2.4 does not have: renewal information, profiles
 
 
 class Machine:
@@ -143,13 +152,13 @@ class Machine:
                                       "-verify_return_error", "-verify_hostname", name, "-CAfile", server.root_pem), expect=None)
         return split_chain(done.text[done.text.index("-----BEGIN"):]) if done.returncode == 0 and "-----BEGIN" in done.text else None
 
-    def wait_for_tls(self, name, server, deadline_s=60, log_path=None, differs_from=None):
-        """Wait until a verified certificate is served for `name` (another one than `differs_from`); returns the leaf."""
+    def wait_for_tls(self, name, server, deadline_s=60, log_path=None, differs_from=None, shown=None):
+        """Wait until a verified certificate is served for `name` (another one than `differs_from`) and names it, or `shown`."""
         deadline = time.monotonic() + deadline_s
         while True:
             chain = self.tls(name, server)
             if chain and (differs_from is None or chain[0].serial_number != differs_from.serial_number):
-                assert name in names_of(chain[0])
+                assert (shown or name) in names_of(chain[0])
                 return chain[0]
             log = log_path.read_text(encoding="utf-8", errors="replace")[-6000:] if log_path else ""
             assert time.monotonic() < deadline, f"no certificate for {name} within {deadline_s} s:\n{log}"
@@ -219,6 +228,11 @@ def write_script(path, text):
     return path
 
 
+def addresses_of(certificate):
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+
+
 def check_chain(server, path, *names):
     """The chain in the file leads to the server's root, the leaf has these names; returns the leaf."""
     path = pathlib.Path(path)
@@ -233,5 +247,5 @@ def check_leaf(server, leaf_path, chain_path, *names):
     done = run("openssl", "verify", *strict, "-CAfile", server.root_pem, "-untrusted", chain_path, leaf_path)
     assert done.text.strip().endswith("OK"), done.text
     leaf = split_chain(pathlib.Path(leaf_path).read_text(encoding="ascii"))[0]
-    assert names_of(leaf) == sorted(names)
+    assert sorted([*names_of(leaf), *addresses_of(leaf)]) == sorted(names)
     return leaf

@@ -34,6 +34,7 @@ certificatesResolvers:
       caServer: {server.directory_url}
       email: admin@svc.test
       storage: /etc/traefik/acme.json
+      keyType: EC256
       {challenge}
       {eab}
 providers:

@@ -1,12 +1,18 @@
-"""Debian's Apache with mod_md against ours and against Pebble: http-01, tls-alpn-01, external account; activated by a graceful restart."""
+"""Debian's Apache with mod_md against ours and against Pebble: http-01, tls-alpn-01, external account; profile and ARI with ours.
+
+It activates what it got at the next graceful restart.
+"""
 import shutil
 import signal
 import time
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from appliance import environment
-from clients_topology import WITH_EAB, check_chain, machine, open_to_all, server  # noqa: F401 # pylint: disable=unused-import
+from clients_differences import revoke
+from clients_topology import OURS, WITH_EAB, check_chain, machine, open_to_all, server  # noqa: F401 # pylint: disable=unused-import
+from jws_client import Acme, Key
 
 MODULES = ("mpm_event", "authz_core", "ssl", "md", "socache_shmcb")
 CONFIGURATION = """
@@ -82,13 +88,17 @@ class Apache:
             time.sleep(0.1)
         check_chain(self.server, staged, *self.names)
 
-    def obtain_and_serve(self):
-        with self.running() as (process, log):
-            self.wait_staged(log)
-            process.send_signal(signal.SIGUSR1)  # apachectl graceful
-            leaf = self.machine.wait_for_tls(self.names[0], self.server, log_path=log)
+    def activate(self, process, log, **more):
+        """Wait for a staged certificate, restart gracefully, wait until it is served."""
+        self.wait_staged(log)
+        process.send_signal(signal.SIGUSR1)  # apachectl graceful
+        leaf = self.machine.wait_for_tls(self.names[0], self.server, log_path=log, **more)
         assert check_chain(self.server, self.chain, *self.names).serial_number == leaf.serial_number
         return leaf
+
+    def obtain_and_serve(self):
+        with self.running() as (process, log):
+            return self.activate(process, log)
 
 
 @pytest.fixture
@@ -103,6 +113,19 @@ def test_first_start_from_empty(machine, server, base, challenge):  # noqa: F811
     leaf = apache.obtain_and_serve()
     with apache.running() as (_, log):
         assert machine.wait_for_tls(apache.names[0], server, log_path=log).serial_number == leaf.serial_number
+
+
+@OURS
+def test_a_profile_and_a_renewal_that_the_server_asks_for(machine, server, base):  # noqa: F811 # pylint: disable=redefined-outer-name
+    apache = Apache(machine, server, base, ("asked.svc.test",), "http-01",
+                    "MDProfile short\nMDProfileMandatory on\nMDRenewViaARI on\nMDCheckInterval 1s")
+    with apache.running() as (process, log):
+        first = apache.activate(process, log)
+        assert (first.not_valid_after - first.not_valid_before).days < 7
+        key = Key("RS256")
+        key.private = serialization.load_pem_private_key((apache.chain.parent / "privkey.pem").read_bytes(), None)
+        assert revoke(Acme(server, key=key), first).status_code == 200  # which moves the window of its renewal into the past
+        apache.activate(process, log, differs_from=first)
 
 
 @WITH_EAB

@@ -2,7 +2,8 @@
 import pytest
 
 from appliance import environment
-from clients_topology import WITH_EAB, machine, server  # noqa: F401 # pylint: disable=unused-import
+from clients_topology import PREAUTHORIZED, WITH_EAB, machine, server  # noqa: F401 # pylint: disable=unused-import
+from jws_client import names_of
 
 CADDYFILE = """
 {{
@@ -55,3 +56,15 @@ def test_external_account(machine, server, tmp_path):  # noqa: F811 # pylint: di
     caddy = Caddy(machine, server, tmp_path, ("eab.svc.test",), "", f"acme_eab {{\n key_id {kid}\n mac_key {key}\n}}")
     with caddy.running() as (_, log):
         machine.wait_for_tls("eab.svc.test", server, log_path=log)
+
+
+@PREAUTHORIZED
+def test_wildcard_without_any_challenge(machine, server, tmp_path):  # noqa: F811 # pylint: disable=redefined-outer-name
+    """A stock Caddy, no DNS plug-in; nothing listens where a challenge would be answered, as both kinds are off."""
+    kid, key = server.eab
+    caddy = Caddy(machine, server, tmp_path, ("*.svc.test", "svc.test"), "disable_http_challenge\ndisable_tlsalpn_challenge",
+                  f"acme_eab {{\n key_id {kid}\n mac_key {key}\n}}")
+    with caddy.running() as (_, log):
+        leaf = machine.wait_for_tls("anything.svc.test", server, log_path=log, shown="*.svc.test")
+        assert names_of(leaf) == ["*.svc.test"]
+        machine.wait_for_tls("svc.test", server, log_path=log)

@@ -1,4 +1,4 @@
-"""Debian's uacme against ours and against Pebble: http-01 and tls-alpn-01 with its own hooks, renewal, revocation, key change, account.
+"""Debian's uacme against ours and against Pebble: http-01 and tls-alpn-01 with its own hooks, an address, renewal, revocation, key change, account.
 
 uacme has no option for a private root: it is in the system's store, as on any Debian machine of the network.
 """
@@ -6,7 +6,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from appliance import environment
-from clients_topology import WITH_EAB, check_chain, machine, server, trusting_machine  # noqa: F401 # pylint: disable=unused-import
+from clients_topology import (WITH_ADDRESSES, WITH_EAB, check_chain, machine, server,  # noqa: F401 # pylint: disable=unused-import
+                              trusting_machine)
+from namespace import INGRESS
 
 HTTP_HOOK = "/usr/share/uacme/uacme.sh"
 ALPN_HOOK = "/usr/share/uacme/ualpn.sh"
@@ -80,6 +82,22 @@ def test_the_account_changes_its_key_its_contact_and_ends(uacme, tmp_path):
         uacme.leaf(name)
         uacme.run("deactivate")
         uacme.run("-h", HTTP_HOOK, "--force", "issue", name, expect=2)
+
+
+@WITH_ADDRESSES
+def test_an_address_by_http(uacme, tmp_path):
+    uacme.new()
+    with uacme.machine.webroot(tmp_path / "www"):
+        uacme.run("-h", HTTP_HOOK, "issue", INGRESS)
+    uacme.leaf(INGRESS)
+
+
+@WITH_ADDRESSES
+def test_an_address_and_a_name_by_tls_alpn(uacme, tmp_path):
+    uacme.new()
+    with uacme.machine.spawn("ualpn", "-v", "-b", "0.0.0.0", "-c", "127.0.0.1@4443", "-p", tmp_path / "ualpn.pid", port=443):
+        uacme.run("-h", ALPN_HOOK, "issue", "both.svc.test", INGRESS)
+    uacme.leaf("both.svc.test", INGRESS)
 
 
 @WITH_EAB

@@ -85,7 +85,7 @@ static void test_new_and_again(void **state)
 
     new_account(f, &f->key,
                 "{\"contact\":[\"MailTo:a.b+c@B.test\",\"mailto:x@localhost\"],\"unknown\":{},"
-                "\"externalAccountBinding\":{\"x\":1}}",
+                "\"externalAccountBinding\":null}",
                 &reply);
     expect_status(&reply, 201);
     (void)snprintf(url, sizeof(url), "%s", reply.location);

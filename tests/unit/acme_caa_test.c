@@ -3,6 +3,8 @@
 #include "acme-server/issuer.h"
 #include "acme_net.h"
 
+#include <stdatomic.h>
+
 #define ID "AAAAAAAAAAAAAAAAAAAAAA"
 #define URL "https://ca.svc.test/acme/account/" ID
 
@@ -420,6 +422,54 @@ static void test_cache(void **state)
     caa_cache_free(NULL);
 }
 
+struct readers {
+    struct caa_cache *cache;
+    atomic_bool is_over;
+    atomic_uint wrong_n;
+};
+
+static void *read_on(void *arg)
+{
+    struct readers *r = arg;
+    struct lookup_result out;
+
+    while (!atomic_load(&r->is_over)) {
+        if (caa_cache_get(r->cache, "shared.test", &out)) {
+            bool is_whole = out.rdata_n == 2 && out.rdata[0].len == out.rdata[1].data[0];
+            atomic_fetch_add(&r->wrong_n, is_whole ? 0 : 1);
+            lookup_result_clear(&out);
+        }
+    }
+    return NULL;
+}
+
+/* The loop writes, every thread that finalizes reads. */
+static void test_cache_from_many_threads(void **state)
+{
+    struct readers r = {.cache = NULL};
+    uint8_t bytes[200] = {0};
+    uint8_t len = 0;
+    pthread_t threads[3];
+    (void)state;
+
+    must(caa_cache_new(&r.cache));
+    for (size_t i = 0; i < ARRAY_N(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, read_on, &r), 0);
+    }
+    for (unsigned i = 0; i < 3 * CAA_CACHE_MAX; i++) {
+        len = (uint8_t)(1 + i % sizeof(bytes));
+        const struct lookup_result result = {
+            .status = LOOKUP_FOUND, .rdata = {{bytes, len}, {&len, 1}}, .rdata_n = 2};
+        caa_cache_put(r.cache, "shared.test", &result);
+    }
+    atomic_store(&r.is_over, true);
+    for (size_t i = 0; i < ARRAY_N(threads); i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_int_equal(atomic_load(&r.wrong_n), 0);
+    caa_cache_free(r.cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_cached_for_a_while),
         cmocka_unit_test(test_dropped_in_flight),
         cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_cache_from_many_threads),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -47,7 +47,7 @@ static const struct refused_order {
     {"{\"identifiers\":[{\"value\":\"a.svc.test\"}]}", "malformed", 0},
     {"{\"identifiers\":[{\"type\":1,\"value\":\"a.svc.test\"}]}", "malformed", 0},
     {"{\"identifiers\":[{\"type\":\"dns\",\"value\":1}]}", "malformed", 0},
-    {"{\"identifiers\":[{\"type\":\"ip\",\"value\":\"192.0.2.1\"}]}", "unsupportedIdentifier", 0},
+    {"{\"identifiers\":[{\"type\":\"ip\",\"value\":\"192.0.2.1\"}]}", "rejectedIdentifier", 0},
     {"{\"identifiers\":[{\"type\":\"DNS\",\"value\":\"a.svc.test\"}]}", "unsupportedIdentifier", 0},
     {ONE(""), "malformed", 0},
     {ONE("."), "malformed", 0},

@@ -34,7 +34,7 @@ func main() {
 func (l *library) Step(ctx context.Context, name string) (map[string]any, error) {
 	steps := map[string]func(context.Context) (map[string]any, error){
 		"register": l.register, "account": l.lookUp, "contact": l.contact, "rollover": l.rollover, "deactivate": l.deactivate,
-		"preauthorize": l.preauthorize, "issue": l.issue, "issue-dated": l.issueDated, "replace": l.replace,
+		"preauthorize": l.preauthorize, "issue": l.issue, "issue-dated": l.issueDated, "replace": l.replace, "replace-again": l.replaceAgain,
 		"renewal-info": l.renewalInfo, "revoke": l.revoke, "revoke-by-key": l.revokeByKey, "revoke-as-stranger": l.revokeAsStranger,
 	}
 	if step, ok := steps[name]; ok {
@@ -150,6 +150,11 @@ func (l *library) issueDated(ctx context.Context) (map[string]any, error) {
 
 func (l *library) replace(ctx context.Context) (map[string]any, error) {
 	return l.obtain(ctx, func(order *acmez.OrderParameters) { order.Replaces = l.Leaf })
+}
+
+// The library asks again without "replaces" where the server says alreadyReplaced.
+func (l *library) replaceAgain(ctx context.Context) (map[string]any, error) {
+	return l.obtain(ctx, func(order *acmez.OrderParameters) { order.Replaces = l.Previous })
 }
 
 func (l *library) obtain(ctx context.Context, adjust func(*acmez.OrderParameters)) (map[string]any, error) {

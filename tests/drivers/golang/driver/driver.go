@@ -63,13 +63,14 @@ type Library interface {
 // ErrUnknownStep means that the library has no such call.
 var ErrUnknownStep = errors.New("this library has no such step")
 
-// Run is one run: the configuration, the HTTP client, the responder, and the newest certificate.
+// Run is one run: the configuration, the HTTP client, the responder, and the newest certificates.
 type Run struct {
 	Config
 	HTTP      *http.Client
 	Responder *Responder
 	Chains    [][]byte // PEM
 	Leaf      *x509.Certificate
+	Previous  *x509.Certificate // the one before
 	Key       *ecdsa.PrivateKey
 }
 
@@ -173,7 +174,7 @@ func (one *Run) Keep(chains [][]byte) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	one.Chains, one.Leaf = chains, leaf
+	one.Chains, one.Leaf, one.Previous = chains, leaf, one.Leaf
 	for i, chain := range chains {
 		name := "chain.pem"
 		if i > 0 {

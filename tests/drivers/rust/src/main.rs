@@ -10,9 +10,8 @@ use std::path::Path;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use instant_acme::{
-    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, ExternalAccountKey,
-    Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy, RevocationReason,
-    RevocationRequest,
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, ExternalAccountKey, Identifier, NewAccount,
+    NewOrder, Order, OrderStatus, RetryPolicy, RevocationReason, RevocationRequest,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -50,13 +49,12 @@ struct Run {
     responder: Responder,
     account: Option<Account>,
     leaf: Option<CertificateDer<'static>>,
+    previous: Option<CertificateDer<'static>>,
     orders: Vec<String>,
 }
 
 fn main() -> Result<(), Failure> {
-    let argument = std::env::args()
-        .nth(1)
-        .ok_or("usage: instant '{\"directory\": …}'")?;
+    let argument = std::env::args().nth(1).ok_or("usage: instant '{\"directory\": …}'")?;
     let config: Config = serde_json::from_str(&argument)?;
     let responder = Responder::listen(if config.silent { "" } else { &config.challenge })?;
     let mut run = Run {
@@ -64,11 +62,10 @@ fn main() -> Result<(), Failure> {
         responder,
         account: None,
         leaf: None,
+        previous: None,
         orders: Vec::new(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         let mut report = Vec::new();
         for name in run.config.steps.clone() {
@@ -89,8 +86,7 @@ fn describe(failure: &(dyn Error + Send + Sync + 'static)) -> Map<String, Value>
     let mut entry = Map::new();
     entry.insert("error".to_string(), json!(failure.to_string()));
     if let Some(instant_acme::Error::Api(problem)) = failure.downcast_ref() {
-        let details =
-            json!({"type": problem.r#type, "status": problem.status, "detail": problem.detail});
+        let details = json!({"type": problem.r#type, "status": problem.status, "detail": problem.detail});
         entry.insert("problem".to_string(), details);
     }
     entry
@@ -116,8 +112,9 @@ impl Run {
             "register" => self.register().await,
             "contact" => self.contact().await,
             "rollover" => self.rollover().await,
-            "issue" => self.issue(false).await,
-            "replace" => self.issue(true).await,
+            "issue" => self.issue(None).await,
+            "replace" => self.issue(self.leaf.clone()).await,
+            "replace-again" => self.issue(self.previous.clone()).await,
             "deactivate-authorizations" => self.deactivate_authorizations().await,
             "renewal-info" => self.renewal_info().await,
             "revoke" => self.revoke().await,
@@ -127,15 +124,11 @@ impl Run {
     }
 
     fn account(&self) -> Result<&Account, Failure> {
-        self.account
-            .as_ref()
-            .ok_or_else(|| "there is no account".into())
+        self.account.as_ref().ok_or_else(|| "there is no account".into())
     }
 
     fn leaf(&self) -> Result<&CertificateDer<'static>, Failure> {
-        self.leaf
-            .as_ref()
-            .ok_or_else(|| "there is no certificate".into())
+        self.leaf.as_ref().ok_or_else(|| "there is no certificate".into())
     }
 
     async fn register(&mut self) -> Result<Map<String, Value>, Failure> {
@@ -154,10 +147,7 @@ impl Run {
         let (account, _) = Account::builder_with_root(&self.config.root)?
             .create(&wanted, self.config.directory.clone(), eab.as_ref())
             .await?;
-        let mut profiles: Vec<_> = account
-            .profiles()
-            .map(|profile| profile.name.to_string())
-            .collect();
+        let mut profiles: Vec<_> = account.profiles().map(|profile| profile.name.to_string()).collect();
         profiles.sort();
         let entry = object(json!({"account": account.id(), "profiles": profiles}));
         self.account = Some(account);
@@ -165,9 +155,7 @@ impl Run {
     }
 
     async fn contact(&mut self) -> Result<Map<String, Value>, Failure> {
-        self.account()?
-            .update_contacts(&["mailto:other@svc.test"])
-            .await?;
+        self.account()?.update_contacts(&["mailto:other@svc.test"]).await?;
         Ok(Map::new())
     }
 
@@ -182,19 +170,14 @@ impl Run {
         Ok(Map::new())
     }
 
-    async fn issue(&mut self, replaces: bool) -> Result<Map<String, Value>, Failure> {
-        let identifiers: Vec<_> = self
-            .config
-            .names
-            .iter()
-            .map(|name| identifier(name))
-            .collect();
+    async fn issue(&mut self, replaces: Option<CertificateDer<'static>>) -> Result<Map<String, Value>, Failure> {
+        let identifiers: Vec<_> = self.config.names.iter().map(|name| identifier(name)).collect();
         let mut wanted = NewOrder::new(&identifiers);
         if !self.config.profile.is_empty() {
             wanted = wanted.profile(&self.config.profile);
         }
-        if replaces {
-            wanted = wanted.replaces(CertificateIdentifier::try_from(self.leaf()?)?);
+        if let Some(old) = &replaces {
+            wanted = wanted.replaces(CertificateIdentifier::try_from(old)?);
         }
         let mut order = self.account()?.new_order(&wanted).await?;
         let url = order.url().to_string();
@@ -205,7 +188,7 @@ impl Run {
         order.finalize().await?;
         let chain = order.poll_certificate(&RetryPolicy::default()).await?;
         fs::write(Path::new(&self.config.out).join("chain.pem"), &chain)?;
-        self.leaf = Some(CertificateDer::from_pem_slice(chain.as_bytes())?);
+        self.previous = self.leaf.replace(CertificateDer::from_pem_slice(chain.as_bytes())?);
         self.orders.push(url);
         Ok(Map::new())
     }
@@ -227,12 +210,8 @@ impl Run {
                 .challenge(wanted.clone())
                 .ok_or("no such challenge in the authorization")?;
             let answer = challenge.key_authorization();
-            self.responder.answer(
-                &name,
-                &challenge.token,
-                answer.as_str(),
-                answer.digest().as_ref(),
-            )?;
+            self.responder
+                .answer(&name, &challenge.token, answer.as_str(), answer.digest().as_ref())?;
             challenge.set_ready().await?;
         }
         Ok(())

@@ -53,17 +53,11 @@ impl Responder {
         Ok(responder)
     }
 
-    pub fn answer(
-        &self,
-        name: &str,
-        token: &str,
-        text: &str,
-        digest: &[u8],
-    ) -> Result<(), Failure> {
-        self.texts.lock().unwrap().insert(
-            format!("/.well-known/acme-challenge/{token}"),
-            text.to_string(),
-        );
+    pub fn answer(&self, name: &str, token: &str, text: &str, digest: &[u8]) -> Result<(), Failure> {
+        self.texts
+            .lock()
+            .unwrap()
+            .insert(format!("/.well-known/acme-challenge/{token}"), text.to_string());
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![name.to_string()])?;
         params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
@@ -109,12 +103,7 @@ impl Responder {
 impl ResolvesServerCert for Responder {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let offered = hello.alpn()?.any(|protocol| protocol == ALPN);
-        let found = self
-            .certificates
-            .lock()
-            .unwrap()
-            .get(hello.server_name()?)
-            .cloned();
+        let found = self.certificates.lock().unwrap().get(hello.server_name()?).cloned();
         if offered { found } else { None }
     }
 }
@@ -130,12 +119,7 @@ fn serve_tls(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<(), Failure> {
 fn reverse_name(address: IpAddr) -> String {
     match address {
         IpAddr::V4(v4) => {
-            let labels: String = v4
-                .octets()
-                .iter()
-                .rev()
-                .map(|octet| format!("{octet}."))
-                .collect();
+            let labels: String = v4.octets().iter().rev().map(|octet| format!("{octet}.")).collect();
             format!("{labels}in-addr.arpa")
         }
         IpAddr::V6(v6) => {
