@@ -342,17 +342,13 @@ static struct err update_fn(struct db *db, void *arg)
     return load_fn(db, arg);
 }
 
-/* Does the payload ask for deactivation? */
+/* Does the payload ask for deactivation? Any other status is ignored (RFC 8555 §7.3.2). */
 static struct err wants_end(struct acme_req *r, bool *out)
 {
     const char *status = NULL;
 
     TRY(acme_req_text(r, "status", &status));
     *out = status != NULL && strcmp(status, "deactivated") == 0;
-    if (status != NULL && !*out && strcmp(status, "valid") != 0) {
-        REJECT(&r->prob, PROBLEM_MALFORMED, 0,
-               "The only status that a client may set is \"deactivated\".");
-    }
     return err_ok();
 }
 

@@ -10,7 +10,7 @@
 #include "core/util/mem.h"
 
 struct cache_drop {
-    struct account_cache *cache;
+    struct acme *acme;
     char id[OBJECT_ID_LEN + 1];
 };
 
@@ -18,7 +18,8 @@ static void cache_drop_hook(void *arg)
 {
     const struct cache_drop *drop = arg;
 
-    account_cache_drop(drop->cache, drop->id);
+    account_cache_drop(drop->acme->accounts, drop->id);
+    validator_account_changed(drop->acme->validator, drop->id);
 }
 
 struct err acme_account_forget(struct db *db, struct acme *acme, const char *id)
@@ -26,7 +27,7 @@ struct err acme_account_forget(struct db *db, struct acme *acme, const char *id)
     AUTO(mem_freep) struct cache_drop *drop = mem_zalloc(sizeof(*drop));
 
     TRY_PTR(drop);
-    drop->cache = acme->accounts;
+    drop->acme = acme;
     memcpy(drop->id, id, sizeof(drop->id));
     TRY(db_on_commit(db, cache_drop_hook, mem_free, drop));
     (void)MOVE(drop);

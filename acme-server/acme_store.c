@@ -423,26 +423,6 @@ struct err acme_db_count(struct db *db, struct acme_db_counts *out)
     return err_ok();
 }
 
-struct err acme_db_holds_all(struct db *db, const char *account_id, const struct ident *idents,
-                             size_t n, bool *holds)
-{
-    *holds = n > 0;
-    for (size_t i = 0; i < n && *holds; i++) {
-        AUTO(db_stmt_release)
-        struct db_stmt *q =
-            db_prepare(db, "SELECT 1 FROM acme_authz WHERE account_id = ?1 AND name = ?2"
-                           " AND is_wildcard = ?3 AND status = ?4 AND expires_unix > ?5 LIMIT 1");
-        db_bind_text(q, 1, account_id);
-        db_bind_text(q, 2, idents[i].base);
-        db_bind_int(q, 3, idents[i].is_wildcard ? 1 : 0);
-        db_bind_int(q, 4, AUTHZ_VALID);
-        db_bind_int(q, 5, clock_unix_s());
-        *holds = db_step(q);
-        TRY(db_finish(q));
-    }
-    return err_ok();
-}
-
 struct err acme_db_is_replaced(struct db *db, const char *renewal_id, bool *is_replaced)
 {
     AUTO(db_stmt_release)

@@ -125,9 +125,6 @@ struct acme_db_counts {
 };
 MUST_USE struct err acme_db_count(struct db *db, struct acme_db_counts *out);
 
-/* Does the account hold a valid authorization for every one of these? (RFC 8555 §7.6) */
-MUST_USE struct err acme_db_holds_all(struct db *db, const char *account_id,
-                                      const struct ident *idents, size_t n, bool *holds);
 /* Is there an order, not invalid, that replaces this certificate? (RFC 9773 §5) */
 MUST_USE struct err acme_db_is_replaced(struct db *db, const char *renewal_id, bool *is_replaced);
 
@@ -198,7 +195,8 @@ struct authz_decision {
     bool is_published;
     struct zone_publisher by;
     const char *error_json; /* "" when valid */
-    int64_t reuse_s;        /* a valid authorization lives at least this long */
+    int64_t reuse_s;        /* a valid authorization lives at least this long, */
+    int64_t until_unix;     /* and not past this (dns-persist-01's persistUntil); 0 = no such end */
 };
 /* Challenge, authorization, its orders and the delegate zone's values in one go. ERR_BAD_STATE:
  * decided or ended already. */
@@ -218,6 +216,12 @@ MUST_USE struct err acme_db_client_next(struct db *db, const char *after,
  * the unfinished orders of these accounts. */
 MUST_USE struct err acme_db_client_withdraw(struct db *db, const char *client,
                                             const char *error_json);
+
+/* Calls fn for every account that is bound to the client; fn may write. */
+MUST_USE struct err acme_db_client_accounts(struct db *db, const char *client,
+                                            struct err (*fn)(void *ctx, struct db *db,
+                                                             const char *account_id),
+                                            void *ctx);
 
 /* ready -> valid. ERR_BAD_STATE when it is not ready any more. The certificate row is the caller's,
  * in the same transaction. */

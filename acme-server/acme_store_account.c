@@ -222,5 +222,32 @@ struct err acme_db_account_deactivate(struct db *db, struct delegate *delegate, 
         db_bind_int(u, 4, clock_unix_s() + ACME_KEEP_DECIDED_S);
         TRY(db_run(u, NULL));
     }
+    TRY(delegate_persist_remove_account(delegate, db, id));
     return account_end_orders(db, id, error_json);
+}
+
+struct err acme_db_client_accounts(struct db *db, const char *client,
+                                   struct err (*fn)(void *ctx, struct db *db,
+                                                    const char *account_id),
+                                   void *ctx)
+{
+    char after[OBJECT_ID_LEN + 1] = "";
+
+    for (;;) {
+        char id[OBJECT_ID_LEN + 1] = "";
+        AUTO(db_stmt_release)
+        struct db_stmt *q = db_prepare(db, "SELECT MIN(id) FROM acme_account"
+                                           " WHERE client = ?1 AND id > ?2");
+        db_bind_text(q, 1, client);
+        db_bind_text(q, 2, after);
+        if (db_step(q)) {
+            db_col_copy(q, 0, id, sizeof(id));
+        }
+        TRY(db_finish(q));
+        if (id[0] == '\0') {
+            return err_ok();
+        }
+        TRY(fn(ctx, db, id));
+        memcpy(after, id, sizeof(after));
+    }
 }

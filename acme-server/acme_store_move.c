@@ -230,8 +230,8 @@ static struct err authz_result(struct db *db, const struct authz_decision *d, in
     AUTO(db_stmt_release)
     struct db_stmt *q =
         db_prepare(db, "UPDATE acme_authz SET status = ?3, decided_unix = ?4,"
-                       " expires_unix = MAX(expires_unix, ?5),"
-                       " due_unix = CASE WHEN ?6 THEN MAX(expires_unix, ?5) ELSE ?7 END,"
+                       " expires_unix = MIN(MAX(expires_unix, ?5), ?13),"
+                       " due_unix = CASE WHEN ?6 THEN MIN(MAX(expires_unix, ?5), ?13) ELSE ?7 END,"
                        " is_published = ?8, by_open = ?9, by_client = ?10, by_registration = ?11,"
                        " method = ?12 WHERE id = ?1 AND status = ?2 AND expires_unix > ?4");
     db_bind_text(q, 1, d->authz_id);
@@ -246,6 +246,7 @@ static struct err authz_result(struct db *db, const struct authz_decision *d, in
     db_bind_text(q, 10, d->by.client[0] == '\0' ? NULL : d->by.client);
     db_bind_text(q, 11, d->by.registration[0] == '\0' ? NULL : d->by.registration);
     db_bind_int(q, 12, d->type);
+    db_bind_int(q, 13, d->until_unix > 0 ? d->until_unix : INT64_MAX);
     return acme_db_run_one(q, "authorization");
 }
 

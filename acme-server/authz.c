@@ -6,6 +6,7 @@
 #include "acme-server/acme_impl.h"
 #include "acme-server/acme_store.h"
 #include "acme-server/handlers.h"
+#include "acme-server/issuer.h"
 #include "acme-server/record.h"
 #include "core/util/clock.h"
 #include "core/util/log.h"
@@ -47,16 +48,25 @@ static bool is_shown(const struct authz_row *authz, enum challenge_type type)
     return true; /* it ended before anything was tried */
 }
 
-static void put_issuers(struct buf *b, const struct acme *acme)
+static void put_issuers(struct buf *b, const char *member, const struct issuer_names *issuers)
 {
-    char host[BASE_AUTHORITY_MAX + 1];
-
-    buf_printf(b, ",\"issuer-domain-names\":[\"%s\"", acme->cfg->hostname);
-    base_url_host(&acme->base_urls, host);
-    if (host[0] != '\0' && strcmp(host, acme->cfg->hostname) != 0) {
-        buf_printf(b, ",\"%s\"", host);
+    buf_printf(b, ",\"%s\":[", member);
+    for (size_t i = 0; i < issuers->n; i++) {
+        buf_printf(b, "%s\"%s\"", i == 0 ? "" : ",", issuers->list[i]);
     }
     buf_putc(b, ']');
+}
+
+/* draft-ietf-acme-dns-persist-02 and, for the clients of today, the member's name before it. */
+static void put_persist(struct acme_req *r, const struct authz_row *authz)
+{
+    struct buf *b = &r->resp->body;
+    struct issuer_names issuers;
+
+    issuer_names(&r->acme->base_urls, &issuers);
+    buf_printf(b, ",\"accounturi\":\"%s/acme/account/%s\"", r->base, authz->account_id);
+    put_issuers(b, "issuerDomainNames", &issuers);
+    put_issuers(b, "issuer-domain-names", &issuers);
 }
 
 static struct err put_challenge(struct acme_req *r, const struct authz_row *authz,
@@ -74,8 +84,7 @@ static struct err put_challenge(struct acme_req *r, const struct authz_row *auth
         TRY(challenge_token(authz->seed, type, token));
         buf_printf(b, ",\"token\":\"%s\"", token);
     } else {
-        buf_printf(b, ",\"accounturi\":\"%s/acme/account/%s\"", r->base, authz->account_id);
-        put_issuers(b, r->acme);
+        put_persist(r, authz);
     }
     if (c->validated_unix != 0) {
         clock_rfc3339(c->validated_unix, when);
@@ -316,6 +325,9 @@ static struct err attempt(struct acme_req *r, struct authz_tx *tx)
     ip_text(&r->http->peer, peer);
     (void)snprintf(tx->words, sizeof(tx->words), "%s challenge answered by %s",
                    challenge_name(tx->type), peer);
+    if (tx->type == CHALLENGE_DNSACCOUNT01) {
+        TRY(validate_expect_account(r->acme, &target, tx->row.expires_unix));
+    }
     if (is_quick) {
         TRY(try_now(tx, &target, &is_done));
     }

@@ -176,15 +176,3 @@ const char *base_url_path(const struct base_urls *urls, const char *url)
 
     return split(url, &a, &path) && is_ours(urls, &a) ? path : NULL;
 }
-
-void base_url_host(const struct base_urls *urls, char out[BASE_AUTHORITY_MAX + 1])
-{
-    size_t n = strcspn(urls->authority, ":");
-    struct ip_addr ip;
-
-    memcpy(out, urls->authority, n);
-    out[n] = '\0';
-    if (urls->authority[0] == '[' || ip_parse(out, &ip).code == ERR_OK) {
-        out[0] = '\0';
-    }
-}

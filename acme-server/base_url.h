@@ -29,8 +29,6 @@ MUST_USE struct err base_urls_init(struct base_urls *urls, const struct config *
 void base_url_of(const struct base_urls *urls, const char *host, char out[BASE_URL_MAX + 1]);
 /* Does `url` name `target` (path and query, exactly) at `base`? */
 bool base_url_matches(const char *base, const char *url, const char *path, const char *query);
-/* The host of public_url without its port, "" when that is an IP address. */
-void base_url_host(const struct base_urls *urls, char out[BASE_AUTHORITY_MAX + 1]);
 /* The path of `url` when its authority is one that we accept, else NULL. */
 const char *base_url_path(const struct base_urls *urls, const char *url);
 

@@ -231,6 +231,39 @@ static struct err vet(struct acme_req *r, const struct csr_bytes *csr, const str
     return e;
 }
 
+struct key_owner {
+    const char *thumbprint;
+    struct account_row row;
+};
+
+static void key_owner_clear(struct key_owner *owner)
+{
+    account_row_clear(&owner->row);
+}
+
+static struct err key_owner_fn(struct db *db, void *arg)
+{
+    struct key_owner *owner = arg;
+
+    account_row_clear(&owner->row);
+    return acme_db_account_find(db, owner->thumbprint, &owner->row);
+}
+
+/* No account's key at all (RFC 8555 §11.1); the own one was seen by vet(). */
+static struct err check_key(struct acme_req *r, const struct ca_csr *csr)
+{
+    AUTO(key_owner_clear) struct key_owner owner = {.thumbprint = ca_csr_thumbprint(csr)};
+    struct err e = store_read(r->acme->store, "acme.account.find", key_owner_fn, &owner);
+
+    if (e.code == ERR_NOT_FOUND) {
+        return err_ok();
+    }
+    TRY(e);
+    REJECT(&r->prob, PROBLEM_BAD_PUBLIC_KEY, 0,
+           "The CSR uses the key of an ACME account (RFC 8555 section 11.1); make a separate key "
+           "for the certificate.");
+}
+
 static struct err sign(struct acme_req *r, struct finalize *f, const struct ca_csr *csr,
                        const struct ident *idents)
 {
@@ -284,6 +317,7 @@ static struct err issue(struct acme_req *r, struct finalize *f)
         idents[i] = f->order.names[i].ident;
     }
     TRY(vet(r, f->csr, idents, f->order.names_n, &csr));
+    TRY(check_key(r, csr));
     TRY(check_policy(r, f));
     TRY(check_caa(r, f));
     TRY(sign(r, f, csr, idents));

@@ -8,6 +8,9 @@
 
 void acme_directory(void *ctx, const struct http_req *http, struct http_resp *resp);
 void acme_new_nonce(void *ctx, const struct http_req *http, struct http_resp *resp);
+/* Both by POST-as-GET as well (RFC 8555 §6.3). */
+MUST_USE struct err acme_directory_as_get(struct acme_req *r);
+MUST_USE struct err acme_new_nonce_as_get(struct acme_req *r);
 MUST_USE struct err acme_new_account(struct acme_req *r);
 MUST_USE struct err acme_account(struct acme_req *r); /* and .../orders */
 MUST_USE struct err acme_new_order(struct acme_req *r);
@@ -16,7 +19,8 @@ MUST_USE struct err acme_authz(struct acme_req *r);
 MUST_USE struct err acme_challenge(struct acme_req *r);
 MUST_USE struct err acme_certificate(struct acme_req *r);
 
-MUST_USE struct err acme_pinned(struct acme_req *r); /* /acme/p/<profile>/new-order */
+MUST_USE struct err
+acme_pinned(struct acme_req *r); /* /acme/p/<profile>/new-order, .../directory */
 MUST_USE struct err acme_new_authz(struct acme_req *r);
 MUST_USE struct err acme_key_change(struct acme_req *r);
 MUST_USE struct err acme_revoke(struct acme_req *r);

@@ -48,11 +48,19 @@ struct err acme_maintain(struct acme *acme, size_t *changed_n)
     return err_ok();
 }
 
+/* What our DNS published for an account of the client. */
+static struct err remove_records(void *ctx, struct db *db, const char *account_id)
+{
+    const struct acme *acme = ctx;
+
+    return delegate_persist_remove_account(acme->delegate, db, account_id);
+}
+
 struct err acme_client_removed(void *ctx, struct db *db, const char *client)
 {
     AUTO(mem_freep) char *error = NULL;
 
-    (void)ctx;
+    TRY(acme_db_client_accounts(db, client, remove_records, ctx));
     TRY(error_text(PROBLEM_UNAUTHORIZED,
                    "The client that proved a name of this order was removed: make a new order and "
                    "publish with a client that may have the name.",

@@ -5,6 +5,7 @@
 #include "acme-server/acme_store.h"
 #include "acme-server/handlers.h"
 #include "acme-server/order_names.h"
+#include "acme-server/order_records.h"
 #include "acme-server/record.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
@@ -29,6 +30,7 @@ static struct err insert_fn(struct db *db, void *arg)
     if (n->name.is_preauthorized) {
         TRY(order_name_audit(db, n->r, &n->name));
     }
+    TRY(order_records_publish(db, n->r, &n->name, 1));
     TRY(record_add(db, n->name.authz_id, "newAuthz: authorization asked for before an order."));
     return acme_db_authz_load(db, n->name.authz_id, &n->row);
 }
@@ -53,7 +55,11 @@ struct err acme_new_authz(struct acme_req *r)
     char text[IDENT_TEXT_MAX + 1];
 
     TRY(acme_req_object(r));
-    TRY(order_name_take(r, json_object_get(r->payload, "identifier"), &n.name.ident));
+    struct err e = order_name_take(r, json_object_get(r->payload, "identifier"), &n.name.ident);
+    if (e.code == ERR_REJECTED && r->prob.type != PROBLEM_MALFORMED) {
+        r->prob.status = 403; /* RFC 8555 §7.4.1; newOrder's usual 400 is not the same */
+    }
+    TRY(e);
     ident_text(&n.name.ident, text);
     if (n.name.ident.is_wildcard) {
         REJECT(&r->prob, PROBLEM_MALFORMED, 0,

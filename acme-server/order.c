@@ -6,6 +6,7 @@
 #include "acme-server/acme_store.h"
 #include "acme-server/handlers.h"
 #include "acme-server/order_names.h"
+#include "acme-server/order_records.h"
 #include "acme-server/record.h"
 #include "acme-server/rfc3339.h"
 #include "core/util/clock.h"
@@ -332,6 +333,7 @@ static struct err insert_fn(struct db *db, void *arg)
             TRY(order_name_audit(db, o->r, name));
         }
     }
+    TRY(order_records_publish(db, o->r, o->names, o->row.names_n));
     return record_add(db, o->row.id, buf_str(&o->words));
 }
 

@@ -17,6 +17,8 @@ struct route_row {
 };
 
 static const struct route_row POSTS[] = {
+    {"/acme/directory", ACME_KEY_ACCOUNT, acme_directory_as_get},
+    {"/acme/new-nonce", ACME_KEY_ACCOUNT, acme_new_nonce_as_get},
     {"/acme/new-account", ACME_KEY_NEW, acme_new_account},
     {"/acme/account/*", ACME_KEY_ACCOUNT, acme_account},
     {"/acme/new-order", ACME_KEY_ACCOUNT, acme_new_order},
@@ -95,6 +97,9 @@ static struct err resume_job(struct acme *acme, const struct authz_row *authz,
     const char *why = "";
 
     TRY(validate_target(authz, type, base, &job.target));
+    if (type == CHALLENGE_DNSACCOUNT01) {
+        TRY(validate_expect_account(acme, &job.target, authz->expires_unix));
+    }
     struct err e = validator_add(acme->validator, &job, &why);
     if (e.code != ERR_LIMIT) {
         TRY(e);

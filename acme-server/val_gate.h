@@ -14,7 +14,7 @@
 #include "core/util/err.h"
 #include "core/util/loop.h"
 
-#define VAL_TURNS_MAX 256u
+#define VAL_TURNS_MAX 128u
 #define VAL_TURN_MS 2000
 
 /* Embedded in an attempt; zeroed, then begin, over and arg are set. */

@@ -163,17 +163,11 @@ static struct err take_text(CURLU *url, struct val_url *out, char why[VAL_URL_WH
     return err_ok();
 }
 
-static struct err parse(CURLU *url, const char *base, const char *location,
-                        char why[VAL_URL_WHY_MAX])
+static struct err set(CURLU *url, const char *text, char why[VAL_URL_WHY_MAX])
 {
-    if (location[0] == '\0' || strlen(location) > VAL_URL_MAX) {
-        REFUSE(why, "its Location is empty or has more than %u characters", VAL_URL_MAX);
-    }
-    CURLUcode code = curl_url_set(url, CURLUPART_URL, base, 0);
-    if (code == CURLUE_OK) {
-        code =
-            curl_url_set(url, CURLUPART_URL, location, CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE);
-    }
+    CURLUcode code =
+        curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE);
+
     if (code == CURLUE_OUT_OF_MEMORY) {
         FAIL(ERR_NOMEM, "URL: out of memory");
     }
@@ -181,6 +175,21 @@ static struct err parse(CURLU *url, const char *base, const char *location,
         REFUSE(why, "its Location is no URL (%s)", curl_url_strerror(code));
     }
     return err_ok();
+}
+
+static struct err parse(CURLU *url, const char *base, const char *location,
+                        char why[VAL_URL_WHY_MAX])
+{
+    AUTO(curl_text_free) char *text = NULL;
+
+    if (location[0] == '\0' || strlen(location) > VAL_URL_MAX) {
+        REFUSE(why, "its Location is empty or has more than %u characters", VAL_URL_MAX);
+    }
+    TRY(set(url, base, why));
+    TRY(set(url, location, why));
+    /* Once more, as libcurl will read it: a host that was percent-encoded may now be an address. */
+    TRY(get(url, CURLUPART_URL, 0, &text));
+    return set(url, text == NULL ? "" : text, why);
 }
 
 struct err val_url_follow(const struct val_url *from, const char *location,

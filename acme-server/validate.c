@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "acme-server/acme_store.h"
 #include "acme-server/validate_int.h"
 #include "core/util/clock.h"
 #include "core/util/log.h"
@@ -153,9 +154,64 @@ static enum outcome job_decide(struct acme *acme, struct job *job)
     return OUTCOME_RETRY;
 }
 
-static enum outcome job_run(struct acme *acme, struct job *job)
+struct target_load {
+    const char *authz_id;
+    struct authz_row row;
+};
+
+static void target_load_clear(struct target_load *load)
 {
-    enum outcome outcome = OUTCOME_AGAIN;
+    authz_row_clear(&load->row);
+}
+
+static struct err target_load_fn(struct db *db, void *arg)
+{
+    struct target_load *load = arg;
+
+    authz_row_clear(&load->row);
+    return acme_db_authz_load(db, load->authz_id, &load->row);
+}
+
+/* The target under its account's key of today. ERR_BAD_STATE, ERR_NOT_FOUND: it ended. */
+static struct err job_refresh(struct acme *acme, struct job *job)
+{
+    AUTO(target_load_clear) struct target_load load = {.authz_id = job->target.authz_id};
+    char base[VALIDATE_ACCOUNT_URL_MAX + 1];
+    struct val_target target;
+
+    TRY(store_read(acme->store, "acme.validate.refresh", target_load_fn, &load));
+    if (load.row.status != AUTHZ_PENDING) {
+        FAIL(ERR_BAD_STATE, "the authorization ended");
+    }
+    memcpy(base, job->target.account_url, sizeof(base));
+    char *path = strstr(base, "/acme/account/");
+    if (path != NULL) {
+        *path = '\0';
+    }
+    TRY(validate_target(&load.row, job->target.type, base, &target));
+    (void)pthread_mutex_lock(&job->v->lock);
+    validator_retarget(job->v, job, &target);
+    (void)pthread_mutex_unlock(&job->v->lock);
+    return err_ok();
+}
+
+static enum outcome job_freshen(struct acme *acme, struct job *job)
+{
+    struct err e = job_refresh(acme, job);
+
+    if (e.code == ERR_OK) {
+        return OUTCOME_AGAIN;
+    }
+    if (e.code == ERR_BAD_STATE || e.code == ERR_NOT_FOUND) {
+        return OUTCOME_DONE;
+    }
+    log_err(LOG_ERROR, "acme.validate", e);
+    return OUTCOME_RETRY;
+}
+
+static enum outcome job_run(struct acme *acme, struct job *job, bool is_stale)
+{
+    enum outcome outcome = is_stale ? job_freshen(acme, job) : OUTCOME_AGAIN;
 
     while (outcome == OUTCOME_AGAIN) {
         if (job->step == STEP_LOOK) {
@@ -180,7 +236,7 @@ static void job_finish(struct validator *v, struct job *job, enum outcome outcom
         return;
     case OUTCOME_WAIT:
         job->step = STEP_LOOK;
-        if (job->is_woken) {
+        if (job->is_woken || job->is_stale) {
             validator_push_ready(v, job);
         } else {
             validator_push_sleeping(v, job, job->deadline_ms);
@@ -206,14 +262,19 @@ static bool run_one(struct validator *v)
     validator_unlist(v, job);
     job->is_away = true;
     job->is_woken = false;
+    bool is_stale = job->is_stale;
+    job->is_stale = false;
     (void)pthread_mutex_unlock(&v->lock);
     const char *scope = log_scope_get();
     char id[OBJECT_ID_LEN + 1];
     memcpy(id, job->target.authz_id, sizeof(id));
     log_scope(id);
-    enum outcome outcome = job_run(v->acme, job);
+    enum outcome outcome = job_run(v->acme, job, is_stale);
     log_scope(scope);
     (void)pthread_mutex_lock(&v->lock);
+    if (outcome == OUTCOME_RETRY && is_stale) {
+        job->is_stale = true;
+    }
     if (outcome != OUTCOME_AWAY) { /* else it is the loop's, or was given back already */
         job_finish(v, job, outcome);
     }
@@ -387,20 +448,14 @@ static struct err add_locked(struct validator *v, const struct val_job *given, c
             return e;
         }
     }
-    struct job **bucket = validator_bucket(v->buckets, target->authz_id);
-    struct job **digest = validator_bucket(v->digests, target->digest);
     int64_t delay = chaos_delay_ms(v->acme->chaos);
     job->v = v;
     job->target = *target;
     job->step = job->is_local ? STEP_LOOK : STEP_NET;
     job->deadline_ms = now + delay + patience_ms(target);
     buf_init(&job->trail, VALIDATE_TRAIL_MAX);
-    job->chain = *bucket;
-    *bucket = job;
-    job->digest_chain = *digest;
-    *digest = job;
-    v->jobs_n++;
     job->delay_ms = delay;
+    validator_link(v, job);
     validator_push_sleeping(v, job, job->deadline_ms);
     return err_ok();
 }
@@ -427,6 +482,24 @@ void validator_wake(struct validator *v, const struct val_target *target)
             validator_push_sleeping(v, job, clock_mono_ms() + job->delay_ms);
         } else {
             validator_push_ready(v, job);
+        }
+    }
+    (void)pthread_mutex_unlock(&v->lock);
+}
+
+void validator_account_changed(struct validator *v, const char *account_id)
+{
+    (void)pthread_mutex_lock(&v->lock);
+    for (size_t i = 0; i < VALIDATE_BUCKETS; i++) {
+        for (struct job *job = v->buckets[i]; job != NULL; job = job->chain) {
+            if (strcmp(job->target.account_id, account_id) != 0) {
+                continue;
+            }
+            job->is_stale = true;
+            if (job->list == LIST_SLEEPING) {
+                validator_unlist(v, job);
+                validator_push_ready(v, job);
+            }
         }
     }
     (void)pthread_mutex_unlock(&v->lock);

@@ -75,6 +75,10 @@ struct authz_row;
 MUST_USE struct err validate_target(const struct authz_row *authz, enum challenge_type type,
                                     const char *base, struct val_target *out);
 
+/* Tell delegate what a started dns-account-01 challenge waits for: its value then wakes the job, and
+ * finds its name by digest. */
+MUST_USE struct err validate_expect_account(struct acme *acme, const struct val_target *target,
+                                            int64_t expires_unix);
 /* The key of LIMIT_FAILED_VALIDATIONS. */
 void validate_failure_key(const char *account_id, const struct ident *ident,
                           char key[LIMITS_KEY_MAX]);
@@ -93,6 +97,9 @@ void validator_free(struct validator *v);
 MUST_USE struct err validator_add(struct validator *v, const struct val_job *job, const char **why);
 /* Begin to work on one that was added: until then only its deadline or its value wakes it. */
 void validator_wake(struct validator *v, const struct val_target *target);
+/* The account has another key or is no longer valid: what is watched for it is loaded again before
+ * the next look. Any thread. */
+void validator_account_changed(struct validator *v, const char *account_id);
 /* For delegate_on_value(): ctx is the validator. On the writer thread. */
 void validator_on_value(void *ctx, const char digest[TXT_VALUE_LEN + 1]);
 /* For tests, which start no pool: run everything that is due now in this thread. Returns how many

@@ -30,6 +30,16 @@ struct err validate_target(const struct authz_row *authz, enum challenge_type ty
     return challenge_digest(out->token, out->thumbprint, out->digest);
 }
 
+struct err validate_expect_account(struct acme *acme, const struct val_target *target,
+                                   int64_t expires_unix)
+{
+    char label[CHALLENGE_LABEL_LEN + 1];
+
+    TRY(challenge_account_label(target->account_url, label));
+    delegate_expect_account(acme->delegate, &target->ident, label, target->digest, expires_unix);
+    return err_ok();
+}
+
 /* --- CAA -------------------------------------------------------------------------------------- */
 
 struct caa_question caa_question_of(const struct val_target *target)
@@ -267,6 +277,7 @@ struct err validate_decide(struct acme *acme, const struct val_target *target,
     d.decision.is_published = result->is_published;
     d.decision.by = result->by;
     d.decision.reuse_s = acme_settings(acme)->authorization_reuse_s;
+    d.decision.until_unix = result->until_unix;
     d.decision.error_json = "";
     if (!result->is_valid) {
         TRY(failure_text(&d, result, &error));

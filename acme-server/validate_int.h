@@ -28,6 +28,7 @@ struct job {
     bool is_limited; /* it has a place in the gauges */
     bool is_away;    /* a thread or the loop works on it: nobody else touches it */
     bool is_woken;   /* its value arrived while it was away */
+    bool is_stale;   /* its account changed: the target must be made anew */
     int64_t deadline_ms;
     int64_t delay_ms; /* of the test mode */
     int64_t next_ms;
@@ -65,6 +66,10 @@ void validator_push_sleeping(struct validator *v, struct job *job, int64_t until
 void validator_unlist(struct validator *v, struct job *job);
 struct job **validator_bucket(struct job **buckets, const char *key);
 struct job *validator_find(struct validator *v, const struct val_target *target);
+/* Into the tables, by its target. */
+void validator_link(struct validator *v, struct job *job);
+/* Another target of the same challenge. */
+void validator_retarget(struct validator *v, struct job *job, const struct val_target *target);
 /* Forget it, its places and its memory. */
 void validator_drop(struct validator *v, struct job *job);
 void validator_job_free(struct job *job);

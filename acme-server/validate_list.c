@@ -87,6 +87,41 @@ struct job *validator_find(struct validator *v, const struct val_target *target)
     return job;
 }
 
+static void digest_unlink(struct validator *v, struct job *job)
+{
+    struct job **link = validator_bucket(v->digests, job->target.digest);
+
+    while (*link != job) {
+        link = &(*link)->digest_chain;
+    }
+    *link = job->digest_chain;
+}
+
+static void digest_link(struct validator *v, struct job *job)
+{
+    struct job **bucket = validator_bucket(v->digests, job->target.digest);
+
+    job->digest_chain = *bucket;
+    *bucket = job;
+}
+
+void validator_link(struct validator *v, struct job *job)
+{
+    struct job **bucket = validator_bucket(v->buckets, job->target.authz_id);
+
+    job->chain = *bucket;
+    *bucket = job;
+    digest_link(v, job);
+    v->jobs_n++;
+}
+
+void validator_retarget(struct validator *v, struct job *job, const struct val_target *target)
+{
+    digest_unlink(v, job);
+    job->target = *target;
+    digest_link(v, job);
+}
+
 void validator_job_free(struct job *job)
 {
     buf_clear(&job->trail);
@@ -96,17 +131,13 @@ void validator_job_free(struct job *job)
 void validator_drop(struct validator *v, struct job *job)
 {
     struct job **link = validator_bucket(v->buckets, job->target.authz_id);
-    struct job **digest = validator_bucket(v->digests, job->target.digest);
 
     validator_unlist(v, job);
     while (*link != job) {
         link = &(*link)->chain;
     }
     *link = job->chain;
-    while (*digest != job) {
-        digest = &(*digest)->digest_chain;
-    }
-    *digest = job->digest_chain;
+    digest_unlink(v, job);
     v->jobs_n--;
     if (job->is_limited) {
         gauge_leave(v->accounts, job->target.account_id);

@@ -69,6 +69,8 @@ MUST_USE struct err ca_rsa_is_weak(const uint8_t *modulus, size_t len, bool *is_
 struct ca_csr; /* a vetted CSR: its public key */
 /* The CSR's key type, of enum config_key_types. */
 unsigned ca_csr_key_type(const struct ca_csr *csr);
+/* RFC 7638 thumbprint of the CSR's key, base64url; borrowed. */
+const char *ca_csr_thumbprint(const struct ca_csr *csr);
 /* Parse and vet a DER CSR: exact DER without trailing bytes, self-signature, key type (EC P-256,
  * P-384, P-521; RSA min_rsa_bits..4096 with odd public exponent >= 65537; Ed25519), weak RSA keys
  * (small factors, ROCA, close primes), no CA:TRUE, no SAN but dNSName and iPAddress, common names

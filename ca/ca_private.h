@@ -29,6 +29,7 @@ struct ca_csr {
     enum key_kind kind;
     uint8_t *spki;
     size_t spki_len;
+    char thumbprint[SHA256_B64_LEN + 1];
 };
 
 /* The row of the issuer with exactly this PEM; made on first use, in the caller's write

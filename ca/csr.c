@@ -400,6 +400,7 @@ static struct err make_csr(const struct key_shape *key, struct ca_csr **out)
 
     TRY_PTR(csr);
     csr->kind = key->kind;
+    TRY(key_thumbprint(key, csr->thumbprint));
     csr->spki_len = key->spki_len;
     csr->spki = mem_dup(key->spki, key->spki_len);
     TRY_PTR(csr->spki);
@@ -445,6 +446,11 @@ unsigned ca_csr_key_type(const struct ca_csr *csr)
         return CONFIG_KEYS_ED25519;
     }
     return 0;
+}
+
+const char *ca_csr_thumbprint(const struct ca_csr *csr)
+{
+    return csr->thumbprint;
 }
 
 void ca_csr_free(struct ca_csr *csr)

@@ -43,6 +43,9 @@ MUST_USE struct err key_decode(const struct key_shape *shape, EVP_PKEY **out,
 MUST_USE struct err key_public_check(const struct key_shape *shape, EVP_PKEY *pkey,
                                      struct ca_refusal *refusal);
 
+/* RFC 7638 thumbprint of a vetted key (key_jwk.c), by which account keys are found. */
+MUST_USE struct err key_thumbprint(const struct key_shape *key, char out[SHA256_B64_LEN + 1]);
+
 enum rsa_weakness { RSA_SOUND, RSA_EVEN, RSA_SMALL_FACTOR, RSA_ROCA, RSA_CLOSE_PRIMES };
 /* modulus: big-endian. */
 MUST_USE struct err rsa_weakness_find(const uint8_t *modulus, size_t len, enum rsa_weakness *out);

@@ -67,7 +67,7 @@ struct err ca_issue_own(struct ca *ca, struct store *store, const struct ident *
     if (spki_len <= 0) {
         FAIL_OSSL("i2d_PUBKEY");
     }
-    const struct ca_csr csr = {KEY_EC, spki, (size_t)spki_len};
+    const struct ca_csr csr = {.kind = KEY_EC, .spki = spki, .spki_len = (size_t)spki_len};
     TRY(random_id(id));
     TRY(ca_issue(ca, &csr, &request, &leaf, &refusal));
     TRY(store_write(store, "ca.own", write_row, &row));

@@ -5,8 +5,8 @@
  * in the store and, by an on-commit hook, in the zone snapshot: when a call returns ERR_OK the
  * value is durable and visible to queries. acme-server tells this module which digests are expected
  * (delegate_expect) so that a value can name its challenge. The values of dns-account-01 lie one
- * account's label below the delegate name (draft-ietf-acme-dns-account-label-03); the texts of
- * dns-persist-01 (draft-ietf-acme-dns-persist-01) come from acme-server alone.
+ * account's label below the delegate name (draft-ietf-acme-dns-account-label); the texts of
+ * dns-persist-01 (draft-ietf-acme-dns-persist) come from acme-server alone.
  * Thread: any, unless said. The peer's mistakes come back as ERR_REJECTED with `delegate_refusal`
  * filled. */
 #ifndef DNS_DELEGATE_H

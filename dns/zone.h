@@ -86,7 +86,7 @@ MUST_USE struct err zone_persist_put(struct zone_db *db, const char *base, const
                                      size_t n, uint32_t serial);
 /* The octets that this text's record takes of ZONE_PERSIST_WIRE_MAX. */
 size_t zone_persist_wire_len(const char *text);
-/* "_" and 16 characters of lower-case base32? (draft-ietf-acme-dns-account-label-03 §3.1) */
+/* "_" and 16 characters of lower-case base32? (draft-ietf-acme-dns-account-label) */
 bool zone_is_account_label(const char *label, size_t len);
 
 /* Readers. One per thread that reads; at most ZONE_READERS_MAX (ERR_LIMIT). */

@@ -8,8 +8,8 @@ usage()
 {
     cat <<'END'
 usage: sh tests/run.sh [--clients]
-  --clients  also install the clients of tests/clients.lock (PyPI) into build/clients and run their scenarios;
-             fails where they cannot be had
+  --clients  also install the clients of tests/clients.lock (PyPI) and of tests/drivers (built with Go and Rust) into
+             build/clients and run their scenarios; fails where they cannot be had
 END
 }
 
@@ -93,6 +93,22 @@ show()
     fi
 }
 
+# The clients that come as source: Caddy and the drivers around ACME libraries (tests/drivers), at the versions that go.sum and
+# Cargo.lock pin. Go 1.26 and Rust are newer than Debian's, so they must be there; their own caches are used.
+build_go()
+{
+    (cd "$root/tests/drivers/$1" && shift &&
+        CGO_ENABLED=0 GOTOOLCHAIN=local go build -mod=readonly -buildvcs=false -trimpath -ldflags="-s -w" -o "$root/build/clients/bin/" "$@")
+}
+build_drivers()
+{
+    command -v go || { echo "There is no go here: tests/drivers needs Go 1.26 or newer in PATH."; return 1; }
+    command -v cargo || { echo "There is no cargo here: tests/drivers needs Rust 1.85 or newer in PATH."; return 1; }
+    build_go caddy . && build_go golang ./acmez ./xcrypto &&
+        cargo build --quiet --locked --manifest-path "$root/tests/drivers/rust/Cargo.toml" --target-dir "$root/build/drivers" &&
+        cp "$root/build/drivers/debug/instant" "$root/build/clients/bin/" &&
+        "$root/build/clients/bin/caddy" version
+}
 install_clients()
 {
     { [ -x "$root/build/clients/bin/pip" ] || "$python" -m venv "$root/build/clients"; } &&
@@ -100,7 +116,8 @@ install_clients()
         "$root/build/clients/bin/pip" check &&
         "$root/build/clients/bin/traefik" version &&
         "$root/build/clients/bin/certbot" plugins --config-dir "$logs/certbot" --work-dir "$logs/certbot" --logs-dir "$logs/certbot" &&
-        "$root/build/clients/bin/python3" -W ignore -c "import certbot_dns_multi, sewer.dns_providers.acmedns"
+        "$root/build/clients/bin/python3" -W ignore -c "import certbot_dns_multi, sewer.dns_providers.acmedns" &&
+        build_drivers
 }
 
 bw_say "packages"

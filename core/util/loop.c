@@ -185,7 +185,7 @@ static struct err heap_grow(struct loop *loop)
         return err_ok();
     }
     size_t cap = loop->heap_cap == 0 ? HEAP_FIRST : 2 * loop->heap_cap;
-    struct loop_timer **heap = mem_resize(loop->heap, cap * sizeof(*heap));
+    struct loop_timer **heap = mem_resize(loop->heap, cap * sizeof(void *));
     TRY_PTR(heap);
     loop->heap = heap;
     loop->heap_cap = cap;

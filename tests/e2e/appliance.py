@@ -1,4 +1,5 @@
 """The daemon under test: writes a configuration, starts `bailiwick serve`, waits until it answers, stops it and judges its log."""
+import contextlib
 import json
 import os
 import pathlib
@@ -64,6 +65,7 @@ class Appliance:
         self.url = self.config.get("public_url", "https://ca.svc.test")
         self.directory_url = self.url + "/acme/directory"
         self.process = None
+        self.more_environment = {}
 
     def write_config(self):
         # JSON is YAML: the file has one reader for both.
@@ -76,15 +78,15 @@ class Appliance:
     def environment(self):
         # Scenarios share a daemon and an address: the limit on new accounts is for the tests that are about it.
         limits = {} if "rate_limits" in (self.config.get("acme") or {}) else {"BAILIWICK_ACME_RATE_LIMITS_NEW_ACCOUNTS": "0"}
-        return environment(**limits, ASAN_OPTIONS="exitcode=99:detect_leaks=1:detect_stack_use_after_return=1",
+        return environment(**limits, **self.more_environment, ASAN_OPTIONS="exitcode=99:detect_leaks=1:detect_stack_use_after_return=1",
                            UBSAN_OPTIONS="print_stacktrace=1",
                            TSAN_OPTIONS="exitcode=98:halt_on_error=0:second_deadlock_stack=1")
 
-    def start(self):
+    def start(self, *flags):
         self.write_config()
         with open(self.log_path, "ab") as log:
             # pylint: disable=consider-using-with
-            self.process = subprocess.Popen(self.command("serve", "--config", str(self.config_path)), stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(self.command("serve", "--config", str(self.config_path), *flags), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env=self.environment())
         self.wait_ready()
         return self
@@ -131,6 +133,17 @@ class Appliance:
         self.assert_clean_log()
         assert code == 0, f"serve ended with {code}:\n{self.log()[-4000:]}"
 
+    def reload(self, wanted="ev=config.reloaded", bound_s=30):
+        """SIGHUP with the configuration as it is now; waits for the log line and returns what was logged since."""
+        self.write_config()
+        before = len(self.log())
+        self.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + bound_s
+        while wanted not in self.log()[before:]:
+            assert time.monotonic() < deadline, f"no {wanted} in the log after SIGHUP:\n{self.log()[before:]}"
+            time.sleep(0.02)
+        return self.log()[before:]
+
     def kill9(self):
         process, self.process = self.process, None
         process.kill()
@@ -156,3 +169,14 @@ class Appliance:
         if expect is not None:
             assert done.returncode == expect, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+
+@contextlib.contextmanager
+def running(directory, *flags, **changes):
+    """A started appliance that is stopped and judged at the end; whatever the verdict, nothing stays behind."""
+    one = Appliance(directory, **changes)
+    try:
+        yield one.start(*flags)
+        one.stop()
+    finally:
+        one.discard()

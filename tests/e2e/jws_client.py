@@ -1,6 +1,8 @@
 """A small ACME client of our own that can also do everything wrong: every part of a JWS can be replaced."""
 import base64
 import hashlib
+import hmac
+import ipaddress
 import itertools
 import json
 import time
@@ -97,13 +99,33 @@ def stranger_session(root_pem):
     return http_session(root_pem, f"127.9.{number // 250}.{number % 250 + 1}")
 
 
+def is_address(name):
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
+
+
+def general_name(name):
+    return x509.IPAddress(ipaddress.ip_address(name)) if is_address(name) else x509.DNSName(name)
+
+
+def external_account(user, secret, account_key, url, /, alg="HS256", payload=None, **changes):
+    """An external account binding (RFC 8555 §7.3.4): MAC under the base64 decoding of a client's secret."""
+    header = {"alg": alg, "kid": user, "url": url, **changes}
+    protected = b64(json.dumps({name: value for name, value in header.items() if value is not None}))
+    body = b64(json.dumps(account_key.jwk() if payload is None else payload))
+    mac = hmac.digest(base64.b64decode(secret), f"{protected}.{body}".encode(), "sha" + alg[2:] if alg in ("HS256", "HS384", "HS512") else "sha256")
+    return {"protected": protected, "payload": body, "signature": b64(mac)}
+
+
 def make_csr(names, key=None, common_name=None, extensions=(), digest=None):
     """DER of a CSR for `names` with a fresh P-256 key unless one is given."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
     if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        builder = builder.add_extension(x509.SubjectAlternativeName([general_name(name) for name in names]), critical=False)
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     return builder.sign(key, digest or hashes.SHA256()).public_bytes(serialization.Encoding.DER)
@@ -115,15 +137,27 @@ def split_chain(pem):
 
 
 def names_of(certificate):
-    return sorted(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName))
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return sorted([*names.get_values_for_type(x509.DNSName), *(str(one) for one in names.get_values_for_type(x509.IPAddress))])
+
+
+def renewal_id(certificate):
+    """RFC 9773 §4.1."""
+    key_id = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    serial = certificate.serial_number
+    return f"{b64(key_id)}.{b64(serial.to_bytes(serial.bit_length() // 8 + 1, 'big'))}"
+
+
+def as_identifier(name):
+    return {"type": "ip" if is_address(name) else "dns", "value": name}
 
 
 class Acme:
     """One account against one directory. Every answer is a requests.Response, so that refusals can be judged."""
 
-    def __init__(self, app, alg="ES256", key=None, directory_path="/acme/directory"):
+    def __init__(self, app, alg="ES256", key=None, directory_path="/acme/directory", source=None):
         self.app = app
-        self.session = http_session(app.root_pem)
+        self.session = http_session(app.root_pem, source)
         self.key = key or Key(alg)
         self.kid = None
         self.nonce = None
@@ -160,6 +194,12 @@ class Acme:
     def post(self, url, payload=None, /, **changes):
         return self.send(url, self.envelope(url, payload, **changes))
 
+    def again(self, source=None):
+        """Another connection with its own nonces for the same account."""
+        other = Acme(self.app, key=self.key, source=source)
+        other.kid = self.kid
+        return other
+
     def register(self, **payload):
         reply = self.post(self.urls["newAccount"], {"termsOfServiceAgreed": True, **payload})
         assert reply.status_code in (200, 201), reply.text
@@ -167,21 +207,22 @@ class Acme:
         return self
 
     def new_order(self, *names, **more):
-        identifiers = [{"type": "dns", "value": name} for name in names]
-        return self.post(self.urls["newOrder"], {"identifiers": identifiers, **more})
+        return self.post(self.urls["newOrder"], {"identifiers": [as_identifier(name) for name in names], **more})
 
-    def order(self, *names):
-        reply = self.new_order(*names)
+    def order(self, *names, **more):
+        reply = self.new_order(*names, **more)
         assert reply.status_code == 201, reply.text
         return reply.headers["Location"], reply.json()
 
-    def challenge_of(self, authorization_url):
+    def challenge_of(self, authorization_url, kind="dns-01"):
         authorization = self.post(authorization_url).json()
-        return authorization, next(one for one in authorization["challenges"] if one["type"] == "dns-01")
+        return authorization, next(one for one in authorization["challenges"] if one["type"] == kind)
+
+    def key_authorization(self, challenge):
+        return f"{challenge['token']}.{self.key.thumbprint()}"
 
     def digest(self, challenge):
-        authorization = f"{challenge['token']}.{self.key.thumbprint()}"
-        return b64(hashlib.sha256(authorization.encode()).digest())
+        return b64(hashlib.sha256(self.key_authorization(challenge).encode()).digest())
 
     def publish(self, authorization, challenge, user="lego", secret=None, **more):
         reply = httpreq(self.app, "present", f"_acme-challenge.{authorization['identifier']['value']}.", self.digest(challenge),
@@ -199,14 +240,14 @@ class Acme:
             answer = self.post(challenge["url"], {})
             assert answer.status_code == 200 and answer.json()["status"] == "valid", answer.text
 
-    def wait(self, url, wanted, bound_s=40):
+    def wait(self, url, wanted, bound_s=40, every_s=0.2):
         """Poll until the object's status is a wanted one; past the bound whatever it is then."""
         deadline = time.monotonic() + bound_s
         while True:
             found = self.post(url).json()
             if found["status"] in wanted or time.monotonic() > deadline:
                 return found
-            time.sleep(0.2)
+            time.sleep(every_s)
 
     def prove_slowly(self, order, expect="valid", bound_s=40, **who):
         """Publish and ask for every challenge as prove() does, but wait for validations that go over the network."""
@@ -218,19 +259,38 @@ class Acme:
             found = self.wait(challenge["url"], ("valid", "invalid"), bound_s)
             assert found["status"] == expect, found
 
+    def bind(self, user, secret, /, alg="HS256", **payload):
+        """Register with an external account binding of the client `user`."""
+        url = self.urls["newAccount"]
+        return self.register(externalAccountBinding=external_account(user, secret, self.key, url, alg), **payload)
+
+    def revoke(self, certificate, **more):
+        der = certificate.public_bytes(serialization.Encoding.DER)
+        return self.post(self.urls["revokeCert"], {"certificate": b64(der), **more})
+
+    def key_change(self, new_key, /, **changes):
+        """RFC 8555 §7.3.5; `inner`, `account`, `old_key`, `signer`, `outer`: what a test may get wrong."""
+        url = self.urls["keyChange"]
+        payload = {"account": changes.get("account", self.kid), "oldKey": changes.get("old_key", self.key.jwk())}
+        header = {"alg": new_key.alg, "jwk": new_key.jwk(), "url": url, **changes.get("inner", {})}
+        protected = b64(json.dumps({name: value for name, value in header.items() if value is not None}))
+        body = b64(json.dumps({name: value for name, value in payload.items() if value is not None}))
+        signature = b64(changes.get("signer", new_key).sign(f"{protected}.{body}".encode()))
+        return self.post(url, {"protected": protected, "payload": body, "signature": signature, **changes.get("outer", {})})
+
     def finalize(self, order, *names, csr=None):
         names = names or [one["value"] for one in order["identifiers"]]
         return self.post(order["finalize"], {"csr": b64(make_csr(names) if csr is None else csr)})
 
-    def issue(self, *names, **who):
-        """The whole path; returns the chain as PEM text."""
-        _, order = self.order(*names)
+    def issue(self, *names, order=None, **who):
+        """The whole path (or from a made order on); returns the chain as PEM text."""
+        order = order or self.order(*names)[1]
         self.prove(order, **who)
         done = self.finalize(order)
         assert done.status_code == 200 and done.json()["status"] == "valid", done.text
         certificate = self.post(done.json()["certificate"])
         assert certificate.status_code == 200, certificate.text
-        assert names_of(split_chain(certificate.text)[0]) == sorted(names)
+        assert names_of(split_chain(certificate.text)[0]) == sorted(one["value"] for one in order["identifiers"])
         return certificate.text
 
 

@@ -124,3 +124,22 @@ def make_traefik(machine, server, clients_dir, directory, domains, challenge, wi
     static = TRAEFIK.format(server=server, domains=json.dumps(domains), challenge=challenge,
                             eab=f"eab: {{kid: {kid}, hmacEncoded: {key}}}" if with_eab else "")
     return Traefik(clients_dir / "bin" / "traefik", machine.host, server, static, {"SSL_CERT_FILE": str(ETC / "root.pem")}, directory)
+
+
+class Certbot:
+    """One installation with its own directories; the root is given as certbot's users give it."""
+
+    def __init__(self, machine, server, clients_dir, directory):
+        self.machine, self.server, self.path, self.directory = machine, server, clients_dir / "bin" / "certbot", directory
+
+    def run(self, *command, expect=0):
+        places = [part for kind in ("config", "work", "logs") for part in (f"--{kind}-dir", self.directory / kind)]
+        return self.machine.run(self.path, *command, "--non-interactive", "--server", self.server.directory_url, *places, expect=expect,
+                                env=environment(REQUESTS_CA_BUNDLE=self.server.root_pem)).text
+
+    def obtain(self, *options, expect=0):
+        """With certbot's own web server on port 80."""
+        return self.run("certonly", "--standalone", "--agree-tos", "-m", "admin@svc.test", *options, expect=expect)
+
+    def live(self, name, file="fullchain.pem"):
+        return self.directory / "config" / "live" / name / file

@@ -70,7 +70,7 @@ def test_an_order_payload_that_is_malformed(app, account, payload):
     assert_problem(account.post(account.urls["newOrder"], payload), 400, "malformed")
 
 
-@pytest.mark.parametrize("kind", ["ip", "email", "permanent-identifier", "DNS"])
+@pytest.mark.parametrize("kind", ["IP", "email", "permanent-identifier", "DNS"])
 def test_an_identifier_type_that_is_not_offered(app, account, kind):
     reply = account.post(account.urls["newOrder"], {"identifiers": [{"type": kind, "value": "10.8.10.253"}]})
     assert_problem(reply, 400, "unsupportedIdentifier")

@@ -47,13 +47,12 @@ class Dehydrated:
 def test_http_then_renewal_revocation_and_the_account(machine, server, tmp_path):  # noqa: F811 # pylint: disable=redefined-outer-name
     dehydrated = Dehydrated(machine, server, tmp_path)
     dehydrated.register()
-    dehydrated.want("one.svc.test www.one.svc.test", "two.svc.test")
+    dehydrated.want("one.svc.test www.one.svc.test")
     with machine.webroot(tmp_path / "www"):
         dehydrated.run("--cron")
         first = dehydrated.leaf("one.svc.test", "www.one.svc.test")
         assert isinstance(first.public_key(), ec.EllipticCurvePublicKey)
-        dehydrated.leaf("two.svc.test")
-        assert dehydrated.run("--cron").text.count("Skipping renew") == 2
+        assert "Skipping renew" in dehydrated.run("--cron").text
         dehydrated.run("--cron", "--force", "--domain", "one.svc.test www.one.svc.test")
     second = dehydrated.leaf("one.svc.test", "www.one.svc.test")
     assert second.serial_number != first.serial_number

@@ -6,9 +6,7 @@ from appliance import SECRET, environment
 from clients_topology import WITH_DNS, WITH_EAB, check_chain, machine, server  # noqa: F401 # pylint: disable=unused-import
 from tools import run
 
-KEY_TYPES = {  # the default, ec256, is the other scenarios'
-    "rsa2048": (rsa.RSAPublicKey, 2048), "rsa4096": (rsa.RSAPublicKey, 4096),
-    "ec384": (ec.EllipticCurvePublicKey, 384)}
+KEY_TYPES = {"rsa2048": (rsa.RSAPublicKey, 2048), "ec384": (ec.EllipticCurvePublicKey, 384)}  # the other scenarios have ec256
 LONG_AGO_DAYS = 3650  # more than any certificate has left
 
 

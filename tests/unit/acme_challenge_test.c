@@ -11,8 +11,8 @@
 static void test_names(void **state)
 {
     static const char *const unknown[] = {"", "dns", "dns-02", "DNS-01", "dns-01 ", "http-01/"};
-    static const char *const names[CHALLENGE_TYPES_N] = {
-        "dns-01", "http-01", "tls-alpn-01", "dns-account-01", "dns-persist-01"};
+    static const char *const names[CHALLENGE_TYPES_N] = {"dns-01", "http-01", "tls-alpn-01",
+                                                         "dns-account-01", "dns-persist-01"};
     enum challenge_type type = CHALLENGE_TYPES_N;
     (void)state;
 
@@ -82,7 +82,8 @@ static void test_tokens(void **state)
 static void test_digest(void **state)
 {
     static const char token[] = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA";
-    static const char thumbprint[] = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"; /* RFC 8555 §8.1 */
+    static const char thumbprint[] =
+        "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"; /* RFC 8555 §8.1 */
     char digest[CHALLENGE_DIGEST_LEN + 1] = "";
     (void)state;
 
@@ -99,9 +100,9 @@ static void test_account_label(void **state)
     char label[CHALLENGE_LABEL_LEN + 1];
     (void)state;
 
-    assert_int_equal(challenge_account_label("https://example.com/acme/acct/ExampleAccount", label)
-                         .code,
-                     ERR_OK);
+    assert_int_equal(
+        challenge_account_label("https://example.com/acme/acct/ExampleAccount", label).code,
+        ERR_OK);
     assert_string_equal(label, "_ujmmovf2vn55tgye");
 }
 

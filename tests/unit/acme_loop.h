@@ -3,6 +3,10 @@
 #ifndef TESTS_UNIT_ACME_LOOP_H
 #define TESTS_UNIT_ACME_LOOP_H
 
+#include <arpa/inet.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
 #include "tests/unit/acme_support.h"
 
 #include "acme-server/validate_int.h"
@@ -16,6 +20,7 @@ struct fx_loop {
     struct script dns;
     struct rule rules[LOOP_RULES_MAX + 1]; /* what it answers; all other names have no data */
     char texts[LOOP_RULES_MAX][512];
+    bool is_over; /* acme was restarted: the loop is gone */
 };
 
 /* As `extra_yaml`; acme is not started, nobody but fx_drive() runs anything. */
@@ -39,9 +44,18 @@ SUPPORT struct fx_loop *fx_loop_new(const char *extra_yaml)
     return l;
 }
 
+/* Before acme is restarted: no more DNS server. */
+SUPPORT void fx_loop_end(struct fx_loop *l)
+{
+    if (!l->is_over) {
+        script_stop(&l->dns);
+        l->is_over = true;
+    }
+}
+
 SUPPORT void fx_loop_free(struct fx_loop *l)
 {
-    script_stop(&l->dns);
+    fx_loop_end(l);
     fx_free(l->f);
     mem_free(l);
 }
@@ -86,6 +100,86 @@ SUPPORT void fx_drive(struct fx_loop *l)
         assert_true(clock_mono_ns() < end_ns);
     } while (ran > 0);
     while (loop_run_once(l->f->acme->loop, 0) > 0) { /* what nobody waits for */
+    }
+}
+
+/* --- a web server for http-01 ----------------------------------------------------------------- */
+
+struct web { /* one peer at a time */
+    struct loop *loop;
+    struct loop_fd listening, peer;
+    int fd, peer_fd;
+    uint16_t port;
+    char body[256]; /* "": it says nothing, ever */
+    unsigned asked_n;
+};
+
+SUPPORT void web_hang_up(struct web *w)
+{
+    if (w->peer_fd >= 0) {
+        loop_fd_remove(w->loop, &w->peer);
+        (void)close(w->peer_fd);
+        w->peer_fd = -1;
+    }
+}
+
+/* The request of http-01 comes in one piece. */
+SUPPORT void web_on_peer(void *arg, uint32_t events)
+{
+    struct web *w = arg;
+    char text[2048];
+
+    (void)events;
+    ssize_t n = recv(w->peer_fd, text, sizeof(text), 0);
+    if (n > 0) {
+        w->asked_n++;
+    }
+    if (n > 0 && w->body[0] == '\0') {
+        return;
+    }
+    if (n > 0) {
+        int len = snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+                           strlen(w->body), w->body);
+        assert_int_equal(send(w->peer_fd, text, (size_t)len, MSG_NOSIGNAL), len);
+    }
+    web_hang_up(w);
+}
+
+SUPPORT void web_on_accept(void *arg, uint32_t events)
+{
+    struct web *w = arg;
+
+    (void)events;
+    web_hang_up(w);
+    w->peer_fd = accept(w->fd, NULL, NULL);
+    assert_true(w->peer_fd >= 0);
+    must(loop_fd_add(w->loop, &w->peer, w->peer_fd, EPOLLIN, web_on_peer, w));
+}
+
+/* On loopback, where http-01 of this CA looks from now on (validation.allow must let it). */
+SUPPORT void web_start(struct web *w, struct fx_loop *l)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(at);
+
+    *w = (struct web){.loop = l->f->acme->loop, .peer_fd = -1};
+    w->fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(w->fd >= 0);
+    assert_int_equal(bind(w->fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(w->fd, 8), 0);
+    assert_int_equal(getsockname(w->fd, (struct sockaddr *)&at, &len), 0);
+    w->port = ntohs(at.sin_port);
+    l->f->cfg->acme.http_port = w->port;
+    must(loop_fd_add(w->loop, &w->listening, w->fd, EPOLLIN, web_on_accept, w));
+}
+
+SUPPORT void web_stop(struct web *w)
+{
+    if (w->fd >= 0) {
+        web_hang_up(w);
+        loop_fd_remove(w->loop, &w->listening);
+        (void)close(w->fd);
+        w->fd = -1;
     }
 }
 

@@ -18,10 +18,6 @@ static int teardown(void **state)
 
 static const char *const APEX[] = {"svc.test"};
 
-static const char *id_of(const char *url)
-{
-    return strrchr(url, '/') + 1;
-}
 
 struct call {
     struct fx *f;

@@ -623,6 +623,19 @@ static void test_freed_in_every_state(void **state)
 
 /* --- many -------------------------------------------------------------------------------------- */
 
+static void test_a_thousand_redirects_to_silence(void **state)
+{
+    struct world *w = *state;
+    char text[200];
+
+    (void)snprintf(text, sizeof(text),
+                   "HTTP/1.1 302 Found\r\nLocation: https://web.svc.test:%u/t\r\n\r\n",
+                   (unsigned)w->tls.port);
+    w->web.answer = answer_text;
+    w->web.text = text;
+    expect_many_to_end(w, &w->tls, CHALLENGE_HTTP01);
+}
+
 static void test_a_thousand_silent_targets(void **state)
 {
     struct world *w = *state;
@@ -635,6 +648,7 @@ int main(void)
 #define ON_WORLD(test) cmocka_unit_test_setup_teardown(test, world_make, world_free)
     const struct CMUnitTest tests[] = {
         ON_WORLD(test_a_thousand_silent_targets), /* first: it measures memory */
+        ON_WORLD(test_a_thousand_redirects_to_silence),
         ON_WORLD(test_wrong_answers),
         ON_WORLD(test_the_longest_body),
         ON_WORLD(test_gigabytes),

@@ -29,7 +29,7 @@ static const struct {
     {"http://a%00b.test/", "no URL"},
     {"http://a%2fb.test/", "no URL"},
     {"http://a_b.t*st/", "its "},
-    {"http://./", "URL"},
+    {"http://./", "host is missing"},
     {"http://[::1/", "no URL"},
     {"http://[fe80::1%25lo]/", "zone"},
     {"http://[1.2.3.4]/", "no URL"},
@@ -96,6 +96,7 @@ static const struct {
      5001, true},
     {"http://[::1]:5002/x", "y", "http://[::1]:5002/y", "::1", 5002, false},
     {"http://a.test/x", "http://0x7f.1/", "http://127.0.0.1/", "127.0.0.1", 80, false},
+    {"http://a.test/x", "//12%37.1", "http://127.0.0.1/", "127.0.0.1", 80, false},
     {"http://a.test/x", "/a b\xc3\xa4", "http://a.test/a%20b%c3%a4", "a.test", 80, false},
 };
 
