@@ -5,6 +5,7 @@
 
 #include "acme-server/acme.h"
 #include "acme-server/acme_impl.h"
+#include "acme-server/alabel.h"
 #include "core/util/mem.h"
 
 static bool is_in(const struct ip_net *nets, size_t n, const struct ip_addr *ip)
@@ -177,6 +178,10 @@ static void check_form(const json_t *entry, struct ident *ident, struct fault *f
         fault->is_ip
             ? ident_ip_parse(json_string_value(value), json_string_length(value), ident, &why)
             : ident_parse(json_string_value(value), json_string_length(value), ident, &why);
+    if (e.code == ERR_OK && !fault->is_ip && !alabels_ok(ident->base)) {
+        e.code = ERR_MALFORMED;
+        why = "a label that begins with xn-- is not Punycode (RFC 5890)";
+    }
     if (e.code != ERR_OK) {
         (void)snprintf(fault->detail, sizeof(fault->detail), "it is not %s: %s",
                        fault->is_ip ? "an IP address" : "a DNS name",

@@ -2,6 +2,7 @@
 
 Each is a context manager with threads of its own; a script is a function that gets what was asked and does what it likes.
 """
+import concurrent.futures
 import contextlib
 import datetime
 import ipaddress
@@ -22,11 +23,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from jws_client import general_name
+from jws_client import ERROR, Acme, assert_sentence, general_name
+from namespace import CA_ADDRESS
 
 ACME_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
 RESOLVER = "10.66.0.2"  # where a scenario's scripted resolver stands
 PATIENCE_S = 60
+PARALLEL = 24
+# The appliance at one address, so that other addresses' ports 80 and 443 are other machines'; corp.test is answered by the resolver.
+LISTEN = {"https": [f"{CA_ADDRESS}:443"], "http": [f"{CA_ADDRESS}:80", "127.0.0.1:80"], "dns": ["127.0.0.1:53"]}
+ZONES = [{"name": "svc.test"}, {"name": "corp.test", "serve": False}]
+SETTINGS = {"listen": LISTEN, "zones": ZONES, "resolvers": [f"{RESOLVER}:53"]}
 
 
 def many_addresses(*six):
@@ -307,3 +314,79 @@ def truncating(question):
     answer = question.reply()
     answer.flags |= dns.flags.TC
     return answer
+
+
+# --- outcomes --------------------------------------------------------------------------------------------------------------
+
+
+class Case:
+    """What must come of one target: a problem type and words of its detail. `serve`, `at`: its script and its addresses."""
+
+    def __init__(self, problem, *words, serve=None, at=None, **more):
+        self.problem, self.words, self.serve, self.at, self.more = problem, words, serve, at, more
+
+
+class Outcome:
+    """One order for one name by an account of its own, asked for by one challenge until it is decided."""
+
+    def __init__(self, app, name, kind, prepare):
+        self.acme = Acme(app).register()
+        self.kind = kind
+        self.url, order = self.acme.order(name)
+        self.authorization_url = order["authorizations"][0]
+        authorization, challenge = self.acme.challenge_of(self.authorization_url, kind)
+        prepare(self.acme, challenge, authorization)
+        self.first = self.acme.post(challenge["url"], {})
+        self.challenge = self.acme.wait(challenge["url"], ("valid", "invalid"), 60, every_s=0.5)
+        self.authorization = self.acme.post(self.authorization_url).json()
+        self.order = self.acme.post(self.url).json()
+
+    def assert_valid(self):
+        assert self.challenge["status"] == "valid", self.challenge
+        assert self.order["status"] == "ready", self.order
+        done = self.acme.finalize(self.order)
+        assert done.status_code == 200 and done.json()["status"] == "valid", done.text
+
+    def assert_invalid(self, case):
+        """The right problem, in words; everything above it ended with it; the recorder knows what happened."""
+        assert self.first.status_code == 200 and self.first.json()["status"] in ("processing", "invalid"), self.first.text
+        error = self.challenge.get("error")
+        assert (self.challenge["status"], error and error["type"]) == ("invalid", ERROR + case.problem), self.challenge
+        assert_sentence(error["detail"])
+        assert error["detail"].isascii()
+        for word in case.words:
+            assert word in error["detail"], error
+        assert self.authorization["status"] == "invalid" and self.order["status"] == "invalid", self.order
+        assert [one["type"] for one in self.authorization["challenges"]] == [self.kind]
+        assert self.order["error"]["type"] == ERROR + case.problem
+        page = self.acme.post(error["instance"])
+        assert page.status_code == 200 and any(self.kind in row["text"] for row in page.json()["timeline"]), page.text
+
+
+def all_at_once(attempts, meanwhile=None):
+    """Run {name: function} side by side, `meanwhile` in this thread; {name: result}."""
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+        futures = {name: pool.submit(attempt) for name, attempt in attempts.items()}
+        if meanwhile:
+            meanwhile()
+        return {name: future.result() for name, future in futures.items()}
+
+
+class Meanwhile:
+    """Certificates by dns-01 while a target that never answers is waited for."""
+
+    def __init__(self, app, name, kind):
+        self.app = app
+        self.slow = Acme(app).register()
+        _, order = self.slow.order(name)
+        _, self.challenge = self.slow.challenge_of(order["authorizations"][0], kind)
+        self.issued = 0
+
+    def __call__(self):
+        self.slow.post(self.challenge["url"], {})
+        honest = Acme(self.app).register()
+        for number in range(1000):
+            honest.issue(f"meanwhile{number}.svc.test", f"*.meanwhile{number}.svc.test")
+            if self.slow.post(self.challenge["url"]).json()["status"] != "processing":
+                return
+            self.issued += 1

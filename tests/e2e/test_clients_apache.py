@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from appliance import environment
-from clients_differences import revoke
+from clients_bench import revoke
 from clients_topology import OURS, WITH_EAB, check_chain, machine, open_to_all, server  # noqa: F401 # pylint: disable=unused-import
 from jws_client import Acme, Key
 

@@ -1,5 +1,4 @@
 """http-01 against targets that are hostile or broken: each ends with the right problem, within its deadline, and delays nobody else."""
-import concurrent.futures
 import contextlib
 import socket
 import struct
@@ -8,14 +7,14 @@ import time
 import pytest
 
 from appliance import running
-from hostile import RESOLVER, Dns, Tcp, Webroot, answering, http_reply, many_addresses, read_request, wait_for_end
-from jws_client import ERROR, Acme, assert_problem, assert_sentence
+from hostile import (SETTINGS, Case, Dns, Meanwhile, Outcome, Tcp, Webroot, all_at_once, answering, http_reply, many_addresses, read_request,
+                     wait_for_end)
+from jws_client import assert_problem
 from namespace import CA_ADDRESS
 
 WELL_KNOWN = "/.well-known/acme-challenge/"
 GOOD6 = "fd00:66::80"
 ALLOWED = "127.66.0.1"
-PARALLEL = 24
 
 
 # --- scripts: what a target does with a connection --------------------------------------------------------------------------
@@ -62,13 +61,6 @@ def hanging_up(connection):
 def resetting(connection):
     read_request(connection)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-class Case:
-    """One name below corp.test: what stands in DNS, what its target does, and what must come of it."""
-
-    def __init__(self, kind, *words, serve=None, at=None):
-        self.kind, self.words, self.serve, self.at = kind, words, serve, at
 
 
 CHUNK = b"10000\r\n" + b"A" * 0x10000 + b"\r\n"
@@ -202,9 +194,7 @@ def raw_garbage(connection):
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     many_addresses(GOOD6)
-    listen = {"https": [f"{CA_ADDRESS}:443"], "http": [f"{CA_ADDRESS}:80", "127.0.0.1:80"], "dns": ["127.0.0.1:53"]}
-    with running(tmp_path_factory.mktemp("appliance"), listen=listen, resolvers=[f"{RESOLVER}:53"],
-                 zones=[{"name": "svc.test"}, {"name": "corp.test", "serve": False}], validation={"allow": ["127.66.0.0/16"]}) as one:
+    with running(tmp_path_factory.mktemp("appliance"), **SETTINGS, validation={"allow": ["127.66.0.0/16"]}) as one:
         yield one
 
 
@@ -214,80 +204,37 @@ def world(app):
         yield World(stack.enter_context(Dns()), stack)
 
 
-class Outcome:
-    """One order for one name, asked for by http-01 until it is decided."""
-
-    def __init__(self, app, world, name):
-        self.acme = Acme(app).register()
-        self.url, order = self.acme.order(f"{name}.corp.test")
-        self.authorization_url = order["authorizations"][0]
-        _, challenge = self.acme.challenge_of(self.authorization_url, "http-01")
-        world.webroot.put(self.acme, challenge)
-        self.first = self.acme.post(challenge["url"], {})
-        self.challenge = self.acme.wait(challenge["url"], ("valid", "invalid"), 60, every_s=0.5)
-        self.authorization = self.acme.post(self.authorization_url).json()
-        self.order = self.acme.post(self.url).json()
-
-
-class Meanwhile:
-    """What went on beside: certificates by dns-01 while a silent target was still waited for."""
-
-    def __init__(self):
-        self.issued = 0
+@pytest.fixture(scope="module")
+def meanwhile(app, world):
+    return Meanwhile(app, "black-hole.corp.test", "http-01")
 
 
 @pytest.fixture(scope="module")
-def everything(app, world):
-    """All cases at once, and certificates by dns-01 meanwhile."""
-    meanwhile = Meanwhile()
-    slow = Acme(app).register()
-    _, order = slow.order("black-hole.corp.test")
-    _, challenge = slow.challenge_of(order["authorizations"][0], "http-01")
-    with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
-        futures = {name: pool.submit(Outcome, app, world, name) for name in (*CASES, *GOOD)}
-        slow.post(challenge["url"], {})
-        honest = Acme(app).register()
-        for number in range(1000):
-            honest.issue(f"meanwhile{number}.svc.test", f"*.meanwhile{number}.svc.test")
-            if slow.post(challenge["url"]).json()["status"] != "processing":
-                break
-            meanwhile.issued += 1
-        return {name: future.result() for name, future in futures.items()}, meanwhile
+def outcomes(app, world, meanwhile):
+    """All cases at once."""
+    def attempt(name):
+        return lambda: Outcome(app, f"{name}.corp.test", "http-01", lambda acme, challenge, _: world.webroot.put(acme, challenge))
+
+    return all_at_once({name: attempt(name) for name in (*CASES, *GOOD)}, meanwhile)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_hostile_target(everything, name):
-    outcome, case = everything[0][name], CASES[name]
-    assert outcome.first.status_code == 200 and outcome.first.json()["status"] in ("processing", "invalid")
-    error = outcome.challenge["error"]
-    assert (outcome.challenge["status"], error["type"]) == ("invalid", ERROR + case.kind), error
-    assert_sentence(error["detail"])
-    for word in case.words:
-        assert word in error["detail"], error
-    assert error["detail"].isascii()
-    assert outcome.authorization["status"] == "invalid" and outcome.order["status"] == "invalid"
-    assert [one["type"] for one in outcome.authorization["challenges"]] == ["http-01"]
-    assert outcome.order["error"]["type"] == ERROR + case.kind
-    page = outcome.acme.post(error["instance"])
-    assert page.status_code == 200 and any("http-01" in row["text"] for row in page.json()["timeline"]), page.text
+def test_a_hostile_target(outcomes, name):
+    outcomes[name].assert_invalid(CASES[name])
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_an_honest_target(everything, name):
-    outcome = everything[0][name]
-    assert outcome.challenge["status"] == "valid", outcome.challenge
-    assert outcome.order["status"] == "ready"
-    done = outcome.acme.finalize(outcome.order)
-    assert done.json()["status"] == "valid", done.text
+def test_an_honest_target(outcomes, name):
+    outcomes[name].assert_valid()
 
 
-def test_others_were_served_meanwhile(everything):
-    assert everything[1].issued >= 1
+def test_others_were_served_meanwhile(outcomes, meanwhile):
+    assert outcomes and meanwhile.issued >= 1
 
 
-def test_what_the_honest_target_saw(everything, world):
+def test_what_the_honest_target_saw(outcomes, world):
     """The name as Host, no proxy's or cookie's header, a name to complain to."""
-    assert everything
+    assert outcomes
     targets = [target for target, _ in world.webroot.seen]
     assert all(target.startswith(WELL_KNOWN) for target in targets), targets
     hosts = set()
@@ -299,9 +246,9 @@ def test_what_the_honest_target_saw(everything, world):
     assert {"ok.corp.test", "six.corp.test", "fallback.corp.test", "allowed.corp.test", ALLOWED} <= hosts
 
 
-def test_a_decided_challenge_is_not_tried_again(everything, world):
+def test_a_decided_challenge_is_not_tried_again(outcomes, world):
     """Posting to an invalid challenge again asks nobody and changes nothing."""
-    outcome = everything[0]["wrong-body"]
+    outcome = outcomes["wrong-body"]
     before = world.resolver.times("wrong-body.corp.test", "A")
     again = outcome.acme.post(outcome.challenge["url"], {})
     assert again.status_code == 200 and again.json() == outcome.challenge
@@ -309,6 +256,6 @@ def test_a_decided_challenge_is_not_tried_again(everything, world):
     assert_problem(outcome.acme.finalize(outcome.order), 403, "orderNotReady")
 
 
-def test_no_request_failed_on_our_side(everything, app):
-    assert everything
+def test_no_request_failed_on_our_side(outcomes, app):
+    assert outcomes
     assert "status=500" not in app.log() and "level=error" not in app.log()

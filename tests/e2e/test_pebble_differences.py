@@ -4,7 +4,9 @@ A row that is wrong fails: a difference that is not in DIFFERENT, or one in it t
 """
 import pytest
 
-from clients_differences import CASES, EAB_CASES, Bench, Responder, Visitor, words
+import clients_requests_account  # noqa: F401 # pylint: disable=unused-import
+import clients_requests_order  # noqa: F401 # pylint: disable=unused-import
+from clients_bench import CASES, EAB_CASES, Bench, Responder, Visitor, words
 from clients_topology import WITH_EAB, server  # noqa: F401 # pylint: disable=unused-import
 
 DEACTIVATED = "RFC 8555 §7.3.6: 401"

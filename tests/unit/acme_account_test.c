@@ -134,8 +134,9 @@ static void test_update(void **state)
     struct reply reply = {0};
 
     fx_register(f, &f->key, f->kid);
-    fx_post(f, f->kid, "{\"status\":\"revoked\"}", &reply);
-    expect_problem(&reply, 400, "malformed");
+    fx_post(f, f->kid, "{\"status\":\"revoked\"}", &reply); /* RFC 8555 §7.3.2: ignored */
+    expect_status(&reply, 200);
+    assert_string_equal(json_string_value(json_object_get(reply.json, "status")), "valid");
     fx_post(f, f->kid, "{\"status\":1}", &reply);
     expect_problem(&reply, 400, "malformed");
     fx_post(f, f->kid, "{\"contact\":[\"http://x\"]}", &reply);
