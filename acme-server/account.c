@@ -299,7 +299,7 @@ struct err acme_new_account(struct acme_req *r)
     TRY(e);
     memcpy(r->account_id, tx.row.id, sizeof(r->account_id));
     if (tx.row.status != ACCOUNT_VALID) {
-        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
+        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 401, /* RFC 8555 §7.3.6 */
                "The account of this key was deactivated: register a new one with another key.");
     }
     return acme_account_reply(r, &tx.row, tx.is_new ? 201 : 200);
@@ -373,7 +373,7 @@ static struct err account_update(struct acme_req *r, struct update_tx *tx)
     tx->error = error;
     struct err e = store_write(r->acme->store, "acme.account.update", update_fn, tx);
     if (e.code == ERR_BAD_STATE) {
-        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0, "The account was deactivated meanwhile.");
+        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 401, "The account was deactivated meanwhile.");
     }
     TRY(e);
     log_ev(LOG_INFO, is_end ? "acme.account.deactivated" : "acme.account.updated",

@@ -98,7 +98,7 @@ struct err acme_key_change(struct acme_req *r)
         return refuse_conflict(r, &k);
     }
     if (e.code == ERR_BAD_STATE) {
-        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
+        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 401,
                "The account was deactivated or got another key meanwhile.");
     }
     TRY(e);

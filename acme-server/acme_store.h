@@ -165,19 +165,19 @@ struct order_new_name {
     char reuse_id[OBJECT_ID_LEN + 1]; /* "" = a new authorization */
     char authz_id[OBJECT_ID_LEN + 1]; /* of the new one: */
     uint8_t seed[ACME_SEED_LEN];
-    char digest[TXT_VALUE_LEN + 1]; /* of its dns-01 challenge; "" for an ip identifier */
     bool is_preauthorized;          /* valid at once, for this client: */
     char client[CLIENT_NAME_MAX + 1];
 };
 /* Insert the order and what its names need; an authorization that can no longer be reused is
  * replaced by the new one. order: id, account, dates and profile are given; status, expiry and
  * names[i].authz_id are set (names has names_n entries). New digests are expected by delegate on
- * commit. */
+ * commit. ERR_BAD_STATE: the account is not valid any more; ERR_CONFLICT: what it replaces is
+ * replaced already. */
 MUST_USE struct err acme_db_order_insert(struct db *db, struct delegate *delegate,
                                          const struct order_new_name *names,
                                          struct order_row *order);
 
-/* newAuthz (RFC 8555 §7.4.1). */
+/* newAuthz (RFC 8555 §7.4.1). ERR_BAD_STATE as above. */
 MUST_USE struct err acme_db_authz_insert(struct db *db, struct delegate *delegate,
                                          const char *account_id, const struct order_new_name *name);
 

@@ -54,14 +54,40 @@ static struct err authz_row_insert(struct db *db, const char *account_id,
     return db_run(a, NULL);
 }
 
-static struct err authz_insert(struct db *db, struct delegate *delegate, const char *account_id,
-                               const struct order_new_name *name, bool is_for_later)
+/* Who asks may have been deactivated, or got another key, since the request was checked. */
+static struct err account_thumbprint(struct db *db, const char *account_id,
+                                     char out[SHA256_B64_LEN + 1])
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "SELECT thumbprint FROM acme_account WHERE id = ?1 AND status = ?2");
+
+    db_bind_text(q, 1, account_id);
+    db_bind_int(q, 2, ACCOUNT_VALID);
+    if (!db_step(q)) {
+        TRY(db_finish(q));
+        FAIL(ERR_BAD_STATE, "the account is not valid any more");
+    }
+    db_col_copy(q, 0, out, SHA256_B64_LEN + 1);
+    return db_finish(q);
+}
+
+struct new_authz {
+    struct delegate *delegate;
+    const char *account_id;
+    char thumbprint[SHA256_B64_LEN + 1];
+    bool is_for_later;
+};
+
+static struct err authz_insert(struct db *db, const struct new_authz *to,
+                               const struct order_new_name *name)
 {
     int64_t now = clock_unix_s();
+    char token[ACME_TOKEN_LEN + 1];
     struct expectation x = {
-        .delegate = delegate, .ident = name->ident, .expires_unix = now + ACME_AUTHZ_PENDING_S};
+        .delegate = to->delegate, .ident = name->ident, .expires_unix = now + ACME_AUTHZ_PENDING_S};
 
-    TRY(authz_row_insert(db, account_id, name, is_for_later, now));
+    TRY(authz_row_insert(db, to->account_id, name, to->is_for_later, now));
     if (name->is_preauthorized) {
         return challenge_insert(db, name->authz_id,
                                 name->ident.is_ip ? CHALLENGE_HTTP01 : CHALLENGE_DNS01,
@@ -70,14 +96,18 @@ static struct err authz_insert(struct db *db, struct delegate *delegate, const c
     if (name->ident.is_ip) {
         return err_ok();
     }
-    memcpy(x.digest, name->digest, sizeof(x.digest));
+    TRY(challenge_token(name->seed, CHALLENGE_DNS01, token));
+    TRY(challenge_digest(token, to->thumbprint, x.digest));
     return acme_db_expect(db, &x);
 }
 
 struct err acme_db_authz_insert(struct db *db, struct delegate *delegate, const char *account_id,
                                 const struct order_new_name *name)
 {
-    return authz_insert(db, delegate, account_id, name, true);
+    struct new_authz to = {.delegate = delegate, .account_id = account_id, .is_for_later = true};
+
+    TRY(account_thumbprint(db, account_id, to.thumbprint));
+    return authz_insert(db, &to, name);
 }
 
 /* Is the authorization still good for a new order? Shortens *expires to the authorization's. */
@@ -137,7 +167,9 @@ struct err acme_db_order_insert(struct db *db, struct delegate *delegate,
 {
     int64_t now = clock_unix_s();
     bool is_ready = true;
+    struct new_authz to = {.delegate = delegate, .account_id = order->account_id};
 
+    TRY(account_thumbprint(db, order->account_id, to.thumbprint));
     order->expires_unix = now + ACME_ORDER_LIFETIME_S;
     if (order->replaces[0] != '\0') {
         /* Again, in the writer: two orders at once must not both replace one certificate. */
@@ -153,7 +185,7 @@ struct err acme_db_order_insert(struct db *db, struct delegate *delegate,
             TRY(authz_still_valid(db, names[i].reuse_id, now, &order->expires_unix, &is_reused));
         }
         if (!is_reused) {
-            TRY(authz_insert(db, delegate, order->account_id, &names[i], false));
+            TRY(authz_insert(db, &to, &names[i]));
             is_ready = is_ready && names[i].is_preauthorized;
         }
         order->names[i].ident = names[i].ident;

@@ -69,7 +69,11 @@ struct err acme_new_authz(struct acme_req *r)
     }
     TRY(check_limit(r));
     TRY(order_name_prepare(r, &n.name));
-    TRY(store_write(r->acme->store, "acme.authz.new", insert_fn, &n));
+    e = store_write(r->acme->store, "acme.authz.new", insert_fn, &n);
+    if (e.code == ERR_BAD_STATE) {
+        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 401, "The account was deactivated meanwhile.");
+    }
+    TRY(e);
     log_ev(LOG_INFO, "acme.authz.new", {"authz", n.row.id}, {"account", r->account_id},
            {"name", text});
     memcpy(r->subject, n.row.id, sizeof(r->subject));

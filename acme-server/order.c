@@ -212,6 +212,7 @@ static struct err take_profile(struct acme_req *r, struct order_row *order)
 
 struct new_order {
     struct acme_req *r;
+    bool is_renewal;  /* replaces a certificate whose time to be renewed has come */
     struct buf words; /* for the timeline */
     struct order_new_name *names;
     struct order_row row;
@@ -293,6 +294,10 @@ static struct err take_replaces(struct acme_req *r, struct new_order *o)
     if (read.is_replaced) {
         return refuse_replaced(r);
     }
+    int64_t start = 0;
+    int64_t end = 0;
+    ca_renewal_window(&read.info, clock_unix_s(), &start, &end);
+    o->is_renewal = start <= clock_unix_s();
     memcpy(o->row.replaces, id, strlen(id) + 1);
     return err_ok();
 }
@@ -375,7 +380,7 @@ static struct err take_place(struct acme_req *r, const struct new_order *o)
 {
     int64_t max = acme_settings(r->acme)->limit_orders;
 
-    if (o->row.replaces[0] != '\0' || !acme_req_is_limited(r) ||
+    if (o->is_renewal || !acme_req_is_limited(r) ||
         limits_take(r->acme->limits, LIMIT_ORDERS, r->account_id, max, &r->prob.retry_after_s)) {
         return err_ok();
     }
@@ -415,6 +420,9 @@ struct err acme_new_order(struct acme_req *r)
     struct err e = store_write(r->acme->store, "acme.order.new", insert_fn, &o);
     if (e.code == ERR_CONFLICT && o.row.replaces[0] != '\0') {
         return refuse_replaced(r);
+    }
+    if (e.code == ERR_BAD_STATE) {
+        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 401, "The account was deactivated meanwhile.");
     }
     TRY(e);
     log_order(r, &o.row);

@@ -87,17 +87,11 @@ bool order_name_preauthorized(const struct acme_req *r, const struct ident *iden
 
 struct err order_name_prepare(const struct acme_req *r, struct order_new_name *name)
 {
-    char token[ACME_TOKEN_LEN + 1];
-
     TRY(random_id(name->authz_id));
     TRY(random_bytes(name->seed, sizeof(name->seed)));
     name->is_preauthorized = order_name_preauthorized(r, &name->ident);
     memcpy(name->client, r->client, sizeof(name->client));
-    if (name->ident.is_ip) {
-        return err_ok();
-    }
-    TRY(challenge_token(name->seed, CHALLENGE_DNS01, token));
-    return challenge_digest(token, jwk_thumbprint(r->key), name->digest);
+    return err_ok();
 }
 
 struct err order_name_audit(struct db *db, const struct acme_req *r,

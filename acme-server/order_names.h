@@ -14,7 +14,7 @@ const char *order_name_refused(const struct acme *acme, const char *client,
 /* Is the authorization of this identifier valid at once for the account that r is from? (A client
  * with preauthorized: true, for its own identifiers, from its networks.) */
 bool order_name_preauthorized(const struct acme_req *r, const struct ident *ident);
-/* Fill in what a new authorization of name->ident needs: ids, seed, digest, preauthorization. */
+/* Fill in what a new authorization of name->ident needs: ids, seed, preauthorization. */
 MUST_USE struct err order_name_prepare(const struct acme_req *r, struct order_new_name *name);
 /* One {"type":..., "value":...}; ERR_REJECTED. */
 MUST_USE struct err order_name_take(struct acme_req *r, const json_t *entry, struct ident *out);

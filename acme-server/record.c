@@ -73,15 +73,17 @@ struct err record_instance_find(struct db *db, const char *id, char *account_id,
     return db_finish(q);
 }
 
-/* seq of the newest row that belongs to none of the newest `keep` orders: theirs begin later. */
+/* seq of the first row of the newest `keep` orders, 0 when there are fewer. Of orders of one second
+ * any may count as newer: theirs that are kept beside are more, never fewer. */
 static struct err oldest_kept(struct db *db, int64_t keep, int64_t *seq)
 {
     AUTO(db_stmt_release)
-    struct db_stmt *q =
-        db_prepare(db, "SELECT seq FROM acme_record WHERE subject IN (SELECT id FROM acme_order"
-                       " ORDER BY created_unix DESC LIMIT 1 OFFSET ?1) ORDER BY seq LIMIT 1");
+    struct db_stmt *q = db_prepare(
+        db, "SELECT MIN(seq) FROM acme_record WHERE subject IN (SELECT id FROM acme_order"
+            " ORDER BY created_unix DESC LIMIT ?1)"
+            " HAVING (SELECT COUNT(*) FROM (SELECT 1 FROM acme_order LIMIT ?1)) >= ?1");
 
-    db_bind_int(q, 1, keep - 1);
+    db_bind_int(q, 1, keep);
     *seq = 0;
     if (db_step(q)) {
         *seq = db_col_int(q, 0);

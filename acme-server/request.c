@@ -124,7 +124,7 @@ static struct err find_account(struct acme_req *r)
     r->key = seen.key;
     memcpy(r->client, seen.client, sizeof(r->client));
     if (seen.status != ACCOUNT_VALID) {
-        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 0,
+        REJECT(&r->prob, PROBLEM_UNAUTHORIZED, 401, /* RFC 8555 §7.3.6 */
                "This account was deactivated: register a new one with another key.");
     }
     return err_ok();
@@ -174,8 +174,14 @@ static struct err run(struct acme_req *r, const struct acme_endpoint *endpoint)
                "(RFC 8555 section 6.4).",
                r->base, http->path);
     }
-    TRY(find_key(r, endpoint->key_mode));
-    TRY(jws_verify(&r->jws, r->key, &r->prob));
+    struct err e = find_key(r, endpoint->key_mode);
+    if (e.code == ERR_OK) {
+        e = jws_verify(&r->jws, r->key, &r->prob);
+    }
+    if (e.code != ERR_OK) { /* whoever it is: not known to be that account */
+        r->account_id[0] = '\0';
+        return e;
+    }
     /* After the signature, so that strangers cannot burn nonces. */
     TRY(nonce_consume(r->acme->nonces, r->jws.nonce, &r->prob));
     if (chaos_rejects_nonce(r->acme->chaos)) {

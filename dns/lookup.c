@@ -114,9 +114,9 @@ static void on_start(void *arg)
     go_on(arg);
 }
 
-struct err lookup_start(struct lookups *lookups, const char *name, enum lookup_type type,
-                        int64_t deadline_ms, struct buf *trail, lookup_fn fn, void *arg,
-                        struct lookup **out)
+/* Without names of ours: the caller sets them before the loop's first step. */
+static struct err start(struct lookups *lookups, const struct lookup_at *at, lookup_fn fn,
+                        void *arg, struct lookup **out)
 {
     AUTO(mem_freep) struct lookup *lookup = NULL;
 
@@ -128,12 +128,11 @@ struct err lookup_start(struct lookups *lookups, const char *name, enum lookup_t
     lookup->owner = lookups;
     lookup->fn = fn;
     lookup->arg = arg;
-    lookup->deadline_ms = deadline_ms;
+    lookup->deadline_ms = at->deadline_ms;
     lookup->try.fd = -1;
-    lookup->chase.reader = lookups->reader;
-    lookup->chase.trail = trail;
-    lookup->chase.type = type;
-    TRY(chase_begin(&lookup->chase, name));
+    lookup->chase.trail = at->trail;
+    lookup->chase.type = at->type;
+    TRY(chase_begin(&lookup->chase, at->name));
     /* The first step is the loop's: fn never runs inside this call. */
     struct err e = loop_timer_set(lookups->loop, &lookup->timer, clock_mono_ms(), on_start, lookup);
     if (e.code != ERR_OK) {
@@ -147,6 +146,36 @@ struct err lookup_start(struct lookups *lookups, const char *name, enum lookup_t
     lookups->first = lookup;
     lookups->n++;
     *out = MOVE(lookup);
+    return err_ok();
+}
+
+struct err lookup_start(struct lookups *lookups, const char *name, enum lookup_type type,
+                        int64_t deadline_ms, struct buf *trail, lookup_fn fn, void *arg,
+                        struct lookup **out)
+{
+    const struct lookup_at question = {
+        .name = name, .type = type, .deadline_ms = deadline_ms, .trail = trail};
+    struct lookup *lookup = NULL;
+
+    TRY(start(lookups, &question, fn, arg, &lookup));
+    lookup->chase.reader = lookups->reader;
+    *out = lookup;
+    return err_ok();
+}
+
+struct err lookup_start_at(struct lookups *lookups, const struct lookup_at *at, lookup_fn fn,
+                           void *arg, struct lookup **out)
+{
+    struct lookup *lookup = NULL;
+    struct ip_endpoint server;
+
+    if (!lookup_resolver(lookups->config, at->index, &server)) {
+        FAIL(ERR_NOT_FOUND, "look-up: there are not %zu resolvers", at->index + 1);
+    }
+    TRY(start(lookups, at, fn, arg, &lookup));
+    lookup->is_at = true;
+    lookup->at = server;
+    *out = lookup;
     return err_ok();
 }
 

@@ -6,7 +6,8 @@
  * truncation, EDNS 1232, random ids and source ports; id, question and peer of every answer are
  * checked), CNAMEs followed by us, at most LOOKUP_HOPS_MAX, loops detected; a chase that reaches a
  * name that we serve goes on in-process. Resolvers among our own listeners are skipped. Every step
- * is written, in words, into the trail.
+ * is written, in words, into the trail. lookup_start_at() instead shows what one resolver says, of
+ * our names too.
  * Not checked: DNSSEC.
  * Thread: the loop's, except lookups_new() and lookups_free(). RFC 1034 §3.6.2, RFC 5452. */
 #ifndef DNS_LOOKUP_H
@@ -76,6 +77,19 @@ struct lookup;
 MUST_USE struct err lookup_start(struct lookups *lookups, const char *name, enum lookup_type type,
                                  int64_t deadline_ms, struct buf *trail, lookup_fn fn, void *arg,
                                  struct lookup **out);
+/* The same question to one resolver alone, which is believed about names that we serve as well: how
+ * things look to its other users. Each name of the chase is asked for once, without a second try.
+ * index counts the resolvers that are none of our own listeners. ERR_NOT_FOUND behind the last one;
+ * else as lookup_start(). */
+struct lookup_at {
+    size_t index;
+    const char *name;
+    enum lookup_type type;
+    int64_t deadline_ms;
+    struct buf *trail;
+};
+MUST_USE struct err lookup_start_at(struct lookups *lookups, const struct lookup_at *at,
+                                    lookup_fn fn, void *arg, struct lookup **out);
 /* fn will not be called. NULL is fine. */
 void lookup_cancel(struct lookup *lookup);
 

@@ -63,11 +63,30 @@ static bool is_own(const struct resolve_config *config, const struct ip_endpoint
     return false;
 }
 
+bool lookup_resolver(const struct resolve_config *config, size_t index, struct ip_endpoint *out)
+{
+    for (size_t i = 0; i < config->resolvers_n; i++) {
+        if (is_own(config, &config->resolvers[i])) {
+            continue;
+        }
+        if (index == 0) {
+            *out = config->resolvers[i];
+            return true;
+        }
+        index--;
+    }
+    return false;
+}
+
 /* The next one in order; a second round only when somebody stayed silent. */
 static bool pick(struct lookup *lookup, struct ip_endpoint *out)
 {
     const struct resolve_config *config = lookup->owner->config;
 
+    if (lookup->is_at) {
+        *out = lookup->at;
+        return true;
+    }
     for (;;) {
         while (lookup->resolver < config->resolvers_n) {
             const struct ip_endpoint *server = &config->resolvers[lookup->resolver++];
@@ -204,7 +223,7 @@ static const char *begin(struct lookup *lookup)
 static void ask_next(struct lookup *lookup)
 {
     loop_timer_cancel(lookup->owner->loop, &lookup->timer);
-    for (;;) {
+    while (!lookup->is_at || lookup->asked_n == 0) {
         if (clock_mono_ms() >= lookup->deadline_ms) {
             chase_say(&lookup->chase, "no time is left to ask for %s %s",
                       lookup_type_name(lookup->chase.type), lookup->chase.end);

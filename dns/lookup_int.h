@@ -103,7 +103,9 @@ struct lookup {
     struct loop_timer timer;
     struct lookup_chase chase;
     struct lookup_try try;
-    size_t resolver; /* the next one */
+    bool is_at;            /* of lookup_start_at(), */
+    struct ip_endpoint at; /* for this server */
+    size_t resolver;       /* the next one */
     unsigned round;
     bool was_silent; /* somebody in this round */
     size_t asked_n;
@@ -112,6 +114,8 @@ struct lookup {
 /* Ask the resolvers for chase.end, in order; calls one of the two below, now or later. */
 void lookup_ask(struct lookup *lookup);
 void lookup_ask_stop(struct lookup *lookup);
+/* The index-th that is none of our own listeners; false behind the last one. */
+bool lookup_resolver(const struct resolve_config *config, size_t index, struct ip_endpoint *out);
 /* A usable answer came; the lookup may be gone afterwards. answer: borrowed. */
 void lookup_answered(struct lookup *lookup, struct lookup_answer *answer);
 void lookup_failed(struct lookup *lookup);

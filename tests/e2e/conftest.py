@@ -36,7 +36,7 @@ def _guard(one):
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory):
+def app(resolv_conf, tmp_path_factory):
     """One appliance for the whole file, with the usual configuration."""
     one = Appliance(tmp_path_factory.mktemp("appliance"))
     try:
@@ -46,7 +46,7 @@ def app(tmp_path_factory):
 
 
 @pytest.fixture
-def make_appliance(tmp_path):
+def make_appliance(resolv_conf, tmp_path):
     """Makes appliances (not started) that end with the test; keywords replace top-level configuration keys."""
     made = []
 

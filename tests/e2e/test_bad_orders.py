@@ -274,4 +274,4 @@ def test_a_challenge_payload_that_is_malformed(app, account):
 def test_a_deactivated_account_may_nothing(app):
     gone = Acme(app).register()
     assert gone.post(gone.kid, {"status": "deactivated"}).json()["status"] == "deactivated"
-    assert_problem(gone.new_order("gone.svc.test"), 403, "unauthorized")
+    assert_problem(gone.new_order("gone.svc.test"), 401, "unauthorized")

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from appliance import environment
 from clients_bench import revoke
-from clients_topology import OURS, WITH_EAB, check_chain, machine, open_to_all, server  # noqa: F401 # pylint: disable=unused-import
+from clients_topology import OURS, WITH_EAB, check_chain, machine, open_directory, server  # noqa: F401 # pylint: disable=unused-import
 from jws_client import Acme, Key
 
 MODULES = ("mpm_event", "authz_core", "ssl", "md", "socache_shmcb")
@@ -102,9 +102,8 @@ class Apache:
 
 
 @pytest.fixture
-def base(tmp_path):
-    open_to_all(tmp_path)  # its workers run as www-data
-    return tmp_path / "apache"
+def base(open_directory):  # noqa: F811 # pylint: disable=redefined-outer-name
+    return open_directory / "apache"  # its workers run as www-data
 
 
 @pytest.mark.parametrize("challenge", ["http-01", "tls-alpn-01"])

@@ -2,7 +2,7 @@
 import pytest
 
 from appliance import environment
-from clients_topology import check_chain, machine, open_to_all, server, trusting_machine  # noqa: F401 # pylint: disable=unused-import
+from clients_topology import check_chain, machine, open_directory, server, trusting_machine  # noqa: F401 # pylint: disable=unused-import
 from tools import run
 
 
@@ -33,9 +33,8 @@ class Lacme:
 
 
 @pytest.fixture
-def lacme(trusting_machine, server, tmp_path):  # noqa: F811 # pylint: disable=redefined-outer-name
-    open_to_all(tmp_path)  # its processes run as _lacme-client and _lacme-www
-    return Lacme(trusting_machine, server, tmp_path)
+def lacme(trusting_machine, server, open_directory):  # noqa: F811 # pylint: disable=redefined-outer-name
+    return Lacme(trusting_machine, server, open_directory)  # its processes run as _lacme-client and _lacme-www
 
 
 def test_account_order_renewal_and_revocation(lacme, server):  # noqa: F811 # pylint: disable=redefined-outer-name

@@ -192,7 +192,7 @@ def raw_garbage(connection):
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory):
+def app(resolv_conf, tmp_path_factory):
     many_addresses(GOOD6)
     with running(tmp_path_factory.mktemp("appliance"), **SETTINGS, validation={"allow": ["127.66.0.0/16"]}) as one:
         yield one

@@ -14,6 +14,8 @@ from appliance import running
 from hostile import (SETTINGS, Case, Certificate, Dns, Meanwhile, Outcome, Tcp, all_at_once, many_addresses, tls, wait_for_end)
 from namespace import CA_ADDRESS
 
+pytestmark = pytest.mark.filterwarnings("ignore:ssl.OP_NO:DeprecationWarning")
+
 PROTOCOL = "acme-tls/1"
 GOOD6 = "fd00:66::443"
 
@@ -83,7 +85,7 @@ CASES = {
     "other-signer": Case("incorrectResponse", "self-signed",
                          **wrong(lambda name, digest: Certificate([name], digest, signer=ec.generate_private_key(ec.SECP256R1())))),
     "huge": Case("tls", **wrong(lambda name, digest: Certificate([name], value=b"\x04\x83\x01\x00\x00" + b"a" * 0x10000))),
-    "old-tls": Case("tls", protocols=(PROTOCOL,), version=ssl.TLSVersion.TLSv1_1),
+    "old-tls": Case("tls", protocols=(PROTOCOL,), is_old=True),
     "mail": Case("tls", serve=saying(b"220 mail.example.org ESMTP\r\n")),
     "http": Case("tls", serve=saying(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")),
     "noise": Case("tls", serve=saying(bytes(range(256)) * 64)),
@@ -129,8 +131,8 @@ class World:
             digest = hashlib.sha256(acme.key_authorization(challenge).encode()).digest()
             certificate = case.more.get("certificate", lambda host, digest: Certificate([host], digest))(host, digest)
             context = certificate.context(*case.more.get("protocols", (PROTOCOL,)))
-            if "version" in case.more:
-                context.minimum_version = context.maximum_version = case.more["version"]
+            if "is_old" in case.more:
+                context.options |= ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3
             if name == "tls12":
                 context.maximum_version = ssl.TLSVersion.TLSv1_2
             if name == "several-alpn":
@@ -141,7 +143,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory):
+def app(resolv_conf, tmp_path_factory):
     many_addresses(GOOD6)
     with running(tmp_path_factory.mktemp("appliance"), **SETTINGS) as one:
         yield one

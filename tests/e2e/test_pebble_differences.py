@@ -63,7 +63,6 @@ SAME = {
     "account_members_that_clients_may_not_set": "201 valid",
     "account_read": "200 valid",
     "account_new_contact": "200 valid",
-    "account_status_unknown": "400 malformed",
     "account_orders": "200",
     "account_deactivation": "200 deactivated",
     "key_change_then_only_existing_with_the_old_key": "400 accountDoesNotExist",
@@ -159,6 +158,7 @@ DIFFERENT = {
     "account_read_with_empty_object": (
         "200 valid", "400 malformed",
         "an update that changes nothing is answered with the account, RFC 8555 §7.3.2"),
+    "account_status_unknown": ("200 valid", "400 malformed", "RFC 8555 §7.3.2: a status other than deactivated is ignored"),
     "account_of_somebody_else": ("403 unauthorized", "200 valid", "Pebble answers with the account that asks, whatever the URL"),
     "account_orders_of_somebody_else": ("403 unauthorized", "404 malformed", "another account's object is 403 here, wherever it is"),
     "account_deactivated_reads_itself": ("401 unauthorized", "403 unauthorized", DEACTIVATED),

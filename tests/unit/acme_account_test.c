@@ -169,13 +169,13 @@ static void test_deactivation(void **state)
     assert_string_equal(member(&reply, "status"), "deactivated");
     /* The cached key does not help. */
     fx_post(f, f->kid, "", &reply);
-    expect_problem(&reply, 403, "unauthorized");
+    expect_problem(&reply, 401, "unauthorized");
     fx_post(f, order.location, "", &reply);
-    expect_problem(&reply, 403, "unauthorized");
+    expect_problem(&reply, 401, "unauthorized");
     new_account(f, &f->key, "{}", &reply);
-    expect_problem(&reply, 403, "unauthorized");
+    expect_problem(&reply, 401, "unauthorized");
     new_account(f, &f->key, "{\"onlyReturnExisting\":true}", &reply);
-    expect_problem(&reply, 403, "unauthorized");
+    expect_problem(&reply, 401, "unauthorized");
     must(acme_count(f->acme, &counts));
     assert_int_equal(counts.accounts, 0);
     assert_int_equal(counts.orders_pending, 0);

@@ -312,7 +312,7 @@ static void test_deactivated_meanwhile(void **state)
     assert_int_equal(fx_number(w->f, "SELECT status FROM acme_authz", NULL), AUTHZ_DEACTIVATED);
     assert_int_equal(fx_number(w->f, "SELECT status FROM acme_order", NULL), ORDER_INVALID);
     fx_post(w->f, w->authz_url, "", &w->reply);
-    expect_problem(&w->reply, 403, "unauthorized");
+    expect_problem(&w->reply, 401, "unauthorized");
 }
 
 /* --- limits ----------------------------------------------------------------------------------- */

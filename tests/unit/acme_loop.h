@@ -48,6 +48,7 @@ SUPPORT struct fx_loop *fx_loop_new(const char *extra_yaml)
 SUPPORT void fx_loop_end(struct fx_loop *l)
 {
     if (!l->is_over) {
+        loop_stop(l->f->acme->loop); /* a test may have started it */
         script_stop(&l->dns);
         l->is_over = true;
     }

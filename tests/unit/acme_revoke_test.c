@@ -272,7 +272,7 @@ static void test_deactivated_account(void **state)
     fx_post(f, f->kid, "{\"status\":\"deactivated\"}", &reply);
     expect_status(&reply, 200);
     fx_post(f, URL, payload, &reply);
-    expect_problem(&reply, 403, "unauthorized");
+    expect_problem(&reply, 401, "unauthorized");
     who_post_new(f, &own, URL, payload, &reply);
     expect_status(&reply, 200);
     mem_free(payload);

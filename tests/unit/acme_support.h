@@ -50,8 +50,9 @@ struct reply {
     char body[32768];
     json_t *json; /* NULL when the body is no JSON */
     char nonce[128], location[512], up[512], next[512], index[512], terms[512], retry[32];
+    char alternate[512]; /* the last one */
     char type[64];
-    unsigned links_n;
+    unsigned links_n, alternates_n;
 };
 
 /* What a test wants other than usual; all optional. */
@@ -197,10 +198,12 @@ SUPPORT void keep_header(struct reply *out, const char *name, const char *value)
     } else if (strcmp(name, "Link") == 0) {
         char *slot = strstr(value, "\"up\"") != NULL                 ? out->up
                      : strstr(value, "\"next\"") != NULL             ? out->next
+                     : strstr(value, "\"alternate\"") != NULL        ? out->alternate
                      : strstr(value, "\"terms-of-service\"") != NULL ? out->terms
                                                                      : out->index;
         (void)snprintf(slot, sizeof(out->up), "%s", value);
         out->links_n++;
+        out->alternates_n += slot == out->alternate ? 1 : 0;
     }
 }
 
@@ -463,7 +466,9 @@ SUPPORT char *csr_payload(EVP_PKEY *key, const char *const *names, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         size_t used = strlen(san);
-        (void)snprintf(san + used, sizeof(san) - used, "%sDNS:%s", i == 0 ? "" : ",", names[i]);
+        struct ip_addr ip;
+        (void)snprintf(san + used, sizeof(san) - used, "%s%s:%s", i == 0 ? "" : ",",
+                       ip_parse(names[i], &ip).code == ERR_OK ? "IP" : "DNS", names[i]);
     }
     X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, san);
     assert_non_null(ext);

@@ -85,6 +85,70 @@ static void test_deadline(void **state)
     world_free(w);
 }
 
+/* One resolver alone: once for each name, names of ours included, own listeners not counted. */
+static enum lookup_status ask_at(struct world *w, size_t index, const char *name, int64_t until)
+{
+    const struct lookup_at at = {index, name, LOOKUP_TXT, until, &w->trail};
+    struct lookup *lookup = NULL;
+
+    buf_reset(&w->trail);
+    w->called_n = 0;
+    assert_int_equal(lookup_start_at(w->lookups, &at, on_result, w, &lookup).code, ERR_OK);
+    assert_int_equal(w->called_n, 0);
+    run(w);
+    return w->result.status;
+}
+
+static void test_one_resolver_alone(void **state)
+{
+    struct world *w = world_new();
+    struct script second;
+    char want[200];
+    char text[IP_TEXT_MAX + 10];
+    (void)state;
+
+    script_start(&second, w->loop, RULES);
+    const struct ip_endpoint own = {{4, {127, 0, 0, 1}}, 1};
+    const struct ip_endpoint resolvers[] = {own, w->server.at, own, second.at};
+    w->config = (struct resolve_config){resolvers, ARRAY_N(resolvers), &own, 1};
+    struct lookup_at at = {2, "direct.ext", LOOKUP_TXT, clock_mono_ms() + 2000, &w->trail};
+    struct lookup *lookup = NULL;
+    assert_int_equal(lookup_start_at(w->lookups, &at, on_result, w, &lookup).code, ERR_NOT_FOUND);
+    at.index = 1;
+    at.name = "a..b";
+    assert_int_equal(lookup_start_at(w->lookups, &at, on_result, w, &lookup).code, ERR_MALFORMED);
+    assert_null(lookup);
+    int64_t until = clock_mono_ms() + 60000;
+    /* A name of ours is asked for, and what is said about it counts. */
+    assert_int_equal(ask_at(w, 1, "www.svc.test", until), LOOKUP_NODATA);
+    assert_false(w->result.is_ours);
+    ip_endpoint_text(&second.at, text);
+    (void)snprintf(want, sizeof(want), "asked %s for TXT www.svc.test: no TXT and no CNAME there",
+                   text);
+    assert_string_equal(buf_str(&w->trail), want);
+    assert_int_equal(second.asked_n, 1);
+    assert_int_equal(ask_at(w, 1, "ours.ext", until), LOOKUP_FOUND);
+    assert_string_equal(w->first, "poison");
+    assert_int_equal(ask_at(w, 1, "inner.ext", until), LOOKUP_NODATA);
+    must_say(w, "CNAME _acme-challenge.y.svc.test; asked");
+    assert_string_equal(w->result.end, "_acme-challenge.y.svc.test");
+    /* Who fails or says nothing is not asked again, and nobody else is. */
+    second.asked_n = 0;
+    assert_int_equal(ask_at(w, 1, "fail.ext", until), LOOKUP_FAILED);
+    must_say(w, "SERVFAIL");
+    assert_int_equal(second.asked_n, 1);
+    assert_int_equal(ask_at(w, 1, "silent.ext", clock_mono_ms() + LOOKUP_TRY_MS), LOOKUP_FAILED);
+    (void)snprintf(want, sizeof(want), "asked %s for TXT silent.ext: no answer in time", text);
+    assert_string_equal(buf_str(&w->trail), want);
+    assert_int_equal(second.asked_n, 2);
+    assert_int_equal(ask_at(w, 1, "direct.ext", clock_mono_ms() - 1), LOOKUP_FAILED);
+    must_say(w, "no time is left");
+    assert_int_equal(second.asked_n, 2);
+    assert_int_equal(w->server.asked_n, 0);
+    script_stop(&second);
+    world_free(w);
+}
+
 static void test_own_addresses_are_skipped(void **state)
 {
     struct world *w = world_new();
@@ -250,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_the_next_resolver_is_asked),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_own_addresses_are_skipped),
+        cmocka_unit_test(test_one_resolver_alone),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_callbacks_begin_and_cancel),
         cmocka_unit_test(test_a_thousand_to_a_silent_server),
