@@ -4,15 +4,23 @@
 
 #include "core/util/mem.h"
 
+/* Before the name, with their dots. dns-01's is no reason against it: at home it is looked for
+ * without a question. */
+#define ACCOUNT_PREFIX_LEN (ZONE_ACCOUNT_LABEL_LEN + 1 + sizeof(ACME_LABEL))
+#define PERSIST_PREFIX_LEN sizeof(ZONE_PERSIST_LABEL)
+
 static const struct {
     const char *name;
     bool for_wildcards, for_ips, has_token;
+    size_t base_max;
 } TYPES[CHALLENGE_TYPES_N] = {
-    [CHALLENGE_DNS01] = {"dns-01", true, false, true},
-    [CHALLENGE_HTTP01] = {"http-01", false, true, true},
-    [CHALLENGE_TLSALPN01] = {"tls-alpn-01", false, true, true},
-    [CHALLENGE_DNSACCOUNT01] = {"dns-account-01", true, false, true},
-    [CHALLENGE_DNSPERSIST01] = {"dns-persist-01", true, false, false},
+    [CHALLENGE_DNS01] = {"dns-01", true, false, true, NAME_TEXT_MAX},
+    [CHALLENGE_HTTP01] = {"http-01", false, true, true, NAME_TEXT_MAX},
+    [CHALLENGE_TLSALPN01] = {"tls-alpn-01", false, true, true, NAME_TEXT_MAX},
+    [CHALLENGE_DNSACCOUNT01] = {"dns-account-01", true, false, true,
+                                NAME_TEXT_MAX - ACCOUNT_PREFIX_LEN},
+    [CHALLENGE_DNSPERSIST01] = {"dns-persist-01", true, false, false,
+                                NAME_TEXT_MAX - PERSIST_PREFIX_LEN},
 };
 
 const char *challenge_name(enum challenge_type type)
@@ -36,7 +44,8 @@ bool challenge_fits(enum challenge_type type, const struct ident *ident)
     if (ident->is_ip) {
         return TYPES[type].for_ips;
     }
-    return !ident->is_wildcard || TYPES[type].for_wildcards;
+    return (!ident->is_wildcard || TYPES[type].for_wildcards) &&
+           strlen(ident->base) <= TYPES[type].base_max;
 }
 
 bool challenge_has_token(enum challenge_type type)
@@ -72,7 +81,7 @@ struct err challenge_digest(const char *token, const char *thumbprint,
     return err_ok();
 }
 
-struct err challenge_account_label(const char *account_url, char out[CHALLENGE_LABEL_LEN + 1])
+struct err challenge_account_label(const char *account_url, char out[ZONE_ACCOUNT_LABEL_LEN + 1])
 {
     uint8_t hash[SHA256_LEN];
 

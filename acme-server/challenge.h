@@ -13,6 +13,7 @@
 #include "core/util/err.h"
 #include "core/util/name.h"
 #include "core/util/token.h"
+#include "dns/zone.h"
 
 #define ACME_TOKEN_LEN 43u /* base64url of 32 bytes */
 #define ACME_SEED_LEN 32u
@@ -32,7 +33,8 @@ enum challenge_type {
 const char *challenge_name(enum challenge_type type);
 /* ERR_NOT_FOUND. */
 MUST_USE struct err challenge_find(const char *name, enum challenge_type *out);
-/* Wildcards: the dns-* types; IP addresses: http-01 and tls-alpn-01 (RFC 8738 §7). */
+/* Wildcards: the dns-* types; IP addresses: http-01 and tls-alpn-01 (RFC 8738 §7). Not where the name
+ * to look at would be longer than a name can be: dns-account-01, dns-persist-01. */
 bool challenge_fits(enum challenge_type type, const struct ident *ident);
 bool challenge_has_token(enum challenge_type type); /* all but dns-persist-01 */
 /* base64url of HMAC-SHA256 under the seed. */
@@ -43,8 +45,7 @@ MUST_USE struct err challenge_digest(const char *token, const char *thumbprint,
                                      char out[CHALLENGE_DIGEST_LEN + 1]);
 /* "_" and the lower-case base32 of the first 10 octets of SHA-256 of the account URL: the label
  * before "_acme-challenge" (draft-ietf-acme-dns-account-label). */
-#define CHALLENGE_LABEL_LEN 17u
 MUST_USE struct err challenge_account_label(const char *account_url,
-                                            char out[CHALLENGE_LABEL_LEN + 1]);
+                                            char out[ZONE_ACCOUNT_LABEL_LEN + 1]);
 
 #endif

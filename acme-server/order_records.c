@@ -49,7 +49,7 @@ static struct err put_account(struct db *db, const struct acme_req *r,
 {
     struct zone_publisher by = {.is_open = false};
     char url[VALIDATE_ACCOUNT_URL_MAX + 1];
-    char label[CHALLENGE_LABEL_LEN + 1];
+    char label[ZONE_ACCOUNT_LABEL_LEN + 1];
     char token[ACME_TOKEN_LEN + 1];
     char digest[CHALLENGE_DIGEST_LEN + 1];
 

@@ -18,7 +18,6 @@
 #include "core/util/name.h"
 #include "dns/lookup.h"
 
-#define PERSIST_LABEL "_validation-persist"
 /* accountHashPrefix of the directory: "https://<authority>" and this */
 #define PERSIST_HASH_PATH "/acme/account-hash/"
 #define PERSIST_HASH_ALG "sha-256"

@@ -163,7 +163,7 @@ static void on_found(void *arg, const struct lookup_result *result)
 
 static struct err name_of(const struct val_target *target, char out[LOOKUP_END_MAX + 1])
 {
-    char label[CHALLENGE_LABEL_LEN + 1];
+    char label[ZONE_ACCOUNT_LABEL_LEN + 1];
 
     switch (target->type) {
     case CHALLENGE_DNS01:
@@ -174,7 +174,7 @@ static struct err name_of(const struct val_target *target, char out[LOOKUP_END_M
         (void)snprintf(out, LOOKUP_END_MAX + 1, "%s." ACME_LABEL ".%s", label, target->ident.base);
         return err_ok();
     case CHALLENGE_DNSPERSIST01:
-        (void)snprintf(out, LOOKUP_END_MAX + 1, PERSIST_LABEL ".%s", target->ident.base);
+        (void)snprintf(out, LOOKUP_END_MAX + 1, ZONE_PERSIST_LABEL ".%s", target->ident.base);
         return err_ok();
     case CHALLENGE_HTTP01:
     case CHALLENGE_TLSALPN01:

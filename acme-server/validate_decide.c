@@ -33,7 +33,7 @@ struct err validate_target(const struct authz_row *authz, enum challenge_type ty
 struct err validate_expect_account(struct acme *acme, const struct val_target *target,
                                    int64_t expires_unix)
 {
-    char label[CHALLENGE_LABEL_LEN + 1];
+    char label[ZONE_ACCOUNT_LABEL_LEN + 1];
 
     TRY(challenge_account_label(target->account_url, label));
     delegate_expect_account(acme->delegate, &target->ident, label, target->digest, expires_unix);

@@ -23,7 +23,7 @@ static const char HELP[] =
     "                            [--secret-file FILE] [--quiet]\n\n"
     "Add a client and print its secret, once, with blocks to paste for lego and Traefik,\n"
     "and with what other ACME clients need for external account binding. Without\n"
-    "--secret-file a secret of 44 letters and digits is made.\n\n"
+    "--secret-file a secret of 64 letters and digits is made.\n\n"
     "Options:\n"
     "  --name PATTERN   what the client may get: 'x' is the name x only; '*.x' is every\n"
     "                   name below x and its wildcards, not x itself; '*' is everything\n"

@@ -63,11 +63,12 @@ def test_contacts_are_replaced_as_a_whole(account):
 
 def test_what_a_client_may_not_set_stays(account):
     before = account.post(account.kid).json()
-    reply = account.post(account.kid, {"orders": "https://evil.test/", "termsOfServiceAgreed": False, "status": "valid", "createdAt": "1970-01-01T00:00:00Z"})
-    assert reply.status_code == 200 and reply.json() == before
+    for status in ("valid", "revoked", "pending"):
+        reply = account.post(account.kid, {"orders": "https://evil.test/", "termsOfServiceAgreed": False, "status": status, "createdAt": "now"})
+        assert reply.status_code == 200 and reply.json() == before
 
 
-@pytest.mark.parametrize("payload", [{"status": "revoked"}, {"status": 1}, {"status": []}, {"contact": "mailto:a@svc.test"}, {"contact": {}}, [], 7, "x"], ids=json.dumps)
+@pytest.mark.parametrize("payload", [{"status": 1}, {"status": []}, {"contact": "mailto:a@svc.test"}, {"contact": {}}, [], 7, "x"], ids=json.dumps)
 def test_an_update_that_is_malformed(account, payload):
     before = account.post(account.kid).json()
     assert_problem(account.post(account.kid, payload), 400, "malformed")

@@ -137,7 +137,7 @@ def secret_of(text):
 
 def test_a_new_client_works_at_once_and_its_secret_is_never_shown_again(app):
     secret = secret_of(add(app, "fresh", "fresh.svc.test").stdout)
-    assert len(secret) == 44 and secret.isalnum()
+    assert len(secret) == 64 and secret.isalnum()
     assert httpreq(app, "present", "_acme-challenge.fresh.svc.test.", VALUE, "fresh", secret).status_code == 200
     assert httpreq(app, "present", "_acme-challenge.other.svc.test.", VALUE, "fresh", secret).status_code == 403
     listed = app.cli("client", "list").stdout

@@ -53,6 +53,38 @@ static void test_fits(void **state)
     }
 }
 
+/* What stands before the name must fit as well: 253 characters in all. */
+static void test_long_names(void **state)
+{
+    const struct {
+        enum challenge_type type;
+        size_t longest;
+    } rows[] = {
+        {CHALLENGE_DNSACCOUNT01, 253 - strlen("_1234567890123456._acme-challenge.")},
+        {CHALLENGE_DNSPERSIST01, 253 - strlen("_validation-persist.")},
+        {CHALLENGE_DNS01, 253},
+        {CHALLENGE_HTTP01, 253},
+        {CHALLENGE_TLSALPN01, 253},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        struct ident ident = {.base = ""};
+        for (size_t n = 0; n < rows[i].longest; n++) {
+            ident.base[n] = n % 50 == 49 ? '.' : 'a';
+        }
+        assert_true(challenge_fits(rows[i].type, &ident));
+        ident.is_wildcard = rows[i].type != CHALLENGE_HTTP01 && rows[i].type != CHALLENGE_TLSALPN01;
+        assert_true(challenge_fits(rows[i].type, &ident));
+        if (rows[i].longest < NAME_TEXT_MAX) {
+            ident.base[rows[i].longest] = 'a';
+            assert_false(challenge_fits(rows[i].type, &ident));
+            ident.is_wildcard = false;
+            assert_false(challenge_fits(rows[i].type, &ident));
+        }
+    }
+}
+
 /* Nobody learns one type's token from another's, and another seed gives other tokens. */
 static void test_tokens(void **state)
 {
@@ -97,7 +129,7 @@ static void test_digest(void **state)
 /* The example of draft-ietf-acme-dns-account-label §3.2. */
 static void test_account_label(void **state)
 {
-    char label[CHALLENGE_LABEL_LEN + 1];
+    char label[ZONE_ACCOUNT_LABEL_LEN + 1];
     (void)state;
 
     assert_int_equal(
@@ -109,9 +141,9 @@ static void test_account_label(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),         cmocka_unit_test(test_fits),
-        cmocka_unit_test(test_tokens),        cmocka_unit_test(test_digest),
-        cmocka_unit_test(test_account_label),
+        cmocka_unit_test(test_names),      cmocka_unit_test(test_fits),
+        cmocka_unit_test(test_long_names), cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_digest),     cmocka_unit_test(test_account_label),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,7 +185,7 @@ static void test_names_of_ours(void **state)
 {
     struct net *n = net_new(RULES);
     struct attempt a = {.n = n};
-    char label[CHALLENGE_LABEL_LEN + 1];
+    char label[ZONE_ACCOUNT_LABEL_LEN + 1];
     char fqdn[200];
     (void)state;
 
