@@ -93,6 +93,8 @@ static const char *const STEPS[] = {
     " error TEXT NOT NULL DEFAULT '',"
     " PRIMARY KEY (authz_id, type)"
     ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO acme_challenge (authz_id, type, status, validated_unix)"
+    " SELECT id, 0, 2, decided_unix FROM acme_authz WHERE status = 1;"
     /* The flight recorder (record.h). */
     "CREATE TABLE acme_record ("
     " seq INTEGER PRIMARY KEY,"

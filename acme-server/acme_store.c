@@ -265,7 +265,7 @@ static struct err authz_read(struct db *db, const char *id, struct authz_row *ro
     AUTO(db_stmt_release)
     struct db_stmt *q = db_prepare(
         db, "SELECT z.id, z.account_id, z.name, z.is_wildcard, z.status, z.expires_unix, z.seed,"
-            " z.method, z.is_preauthorized, COALESCE(a.thumbprint, '')"
+            " z.method, z.is_preauthorized, COALESCE(a.thumbprint, ''), COALESCE(a.client, '')"
             " FROM acme_authz z LEFT JOIN acme_account a ON a.id = z.account_id WHERE z.id = ?1");
 
     db_bind_text(q, 1, id);
@@ -282,6 +282,7 @@ static struct err authz_read(struct db *db, const char *id, struct authz_row *ro
     row->method = method_of(db_col_int(q, 7));
     row->is_preauthorized = db_col_int(q, 8) != 0;
     db_col_copy(q, 9, row->thumbprint, sizeof(row->thumbprint));
+    db_col_copy(q, 10, row->client, sizeof(row->client));
     TRY(db_finish(q));
     return challenges_load(db, row);
 }
@@ -423,19 +424,26 @@ struct err acme_db_count(struct db *db, struct acme_db_counts *out)
     return err_ok();
 }
 
-struct err acme_db_is_replaced(struct db *db, const char *renewal_id, bool *is_replaced)
+struct err acme_db_is_replaced(struct db *db, const char *renewal_id, bool *is_replaced,
+                               bool *is_tried)
 {
     AUTO(db_stmt_release)
-    struct db_stmt *q =
-        db_prepare(db, "SELECT 1 FROM acme_order WHERE replaces = ?1 AND (status = ?2"
-                       " OR (status IN (?3, ?4) AND expires_unix > ?5)) LIMIT 1");
+    struct db_stmt *q = db_prepare(db, "SELECT COUNT(*), COUNT(*) FILTER (WHERE status = ?2"
+                                       " OR (status IN (?3, ?4) AND expires_unix > ?5))"
+                                       " FROM acme_order WHERE replaces = ?1");
 
     db_bind_text(q, 1, renewal_id);
     db_bind_int(q, 2, ORDER_VALID);
     db_bind_int(q, 3, ORDER_PENDING);
     db_bind_int(q, 4, ORDER_READY);
     db_bind_int(q, 5, clock_unix_s());
-    *is_replaced = db_step(q);
+    *is_replaced = false;
+    if (db_step(q)) {
+        *is_replaced = db_col_int(q, 1) > 0;
+        if (is_tried != NULL) {
+            *is_tried = db_col_int(q, 0) > 0;
+        }
+    }
     return db_finish(q);
 }
 
@@ -443,12 +451,13 @@ struct err acme_db_waiting(struct db *db,
                            struct err (*fn)(void *ctx, const struct waiting_row *row), void *ctx)
 {
     AUTO(db_stmt_release)
-    struct db_stmt *q = db_prepare(
-        db, "SELECT z.id, z.account_id, z.name, z.is_wildcard, z.seed, a.thumbprint,"
-            " z.expires_unix, (SELECT COALESCE(SUM(1 << c.type), 0) FROM acme_challenge c"
-            " WHERE c.authz_id = z.id AND c.status = ?2)"
-            " FROM acme_authz z JOIN acme_account a ON a.id = z.account_id"
-            " WHERE z.status = ?3 AND z.expires_unix > ?1");
+    struct db_stmt *q =
+        db_prepare(db, "SELECT z.id, z.account_id, z.name, z.is_wildcard, z.seed, a.thumbprint,"
+                       " z.expires_unix, COALESCE(a.client, ''), (SELECT COALESCE(SUM(1 << "
+                       "c.type), 0) FROM acme_challenge c"
+                       " WHERE c.authz_id = z.id AND c.status = ?2)"
+                       " FROM acme_authz z JOIN acme_account a ON a.id = z.account_id"
+                       " WHERE z.status = ?3 AND z.expires_unix > ?1");
 
     db_bind_int(q, 1, clock_unix_s());
     db_bind_int(q, 2, CHALLENGE_PROCESSING);
@@ -461,8 +470,9 @@ struct err acme_db_waiting(struct db *db,
         col_seed(q, 4, row.seed);
         db_col_copy(q, 5, row.thumbprint, sizeof(row.thumbprint));
         row.expires_unix = db_col_int(q, 6);
+        db_col_copy(q, 7, row.client, sizeof(row.client));
         for (unsigned i = 0; i < CHALLENGE_TYPES_N; i++) {
-            row.is_processing[i] = ((uint64_t)db_col_int(q, 7) >> i & 1u) != 0;
+            row.is_processing[i] = ((uint64_t)db_col_int(q, 8) >> i & 1u) != 0;
         }
         TRY(fn(ctx, &row));
     }

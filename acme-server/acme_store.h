@@ -52,6 +52,7 @@ struct authz_row {
     enum challenge_type method; /* when valid: what proved it */
     uint8_t seed[ACME_SEED_LEN];
     char thumbprint[SHA256_B64_LEN + 1]; /* of its account's key, now */
+    char client[CLIENT_NAME_MAX + 1];    /* that its account is bound to, or "" */
     struct challenge_row challenges[CHALLENGE_TYPES_N];
 };
 void authz_row_clear(struct authz_row *row);
@@ -125,8 +126,10 @@ struct acme_db_counts {
 };
 MUST_USE struct err acme_db_count(struct db *db, struct acme_db_counts *out);
 
-/* Is there an order, not invalid, that replaces this certificate? (RFC 9773 §5) */
-MUST_USE struct err acme_db_is_replaced(struct db *db, const char *renewal_id, bool *is_replaced);
+/* Is there an order, not invalid, that replaces this certificate? (RFC 9773 §5) is_tried (may be
+ * NULL): is there any, however it ended? */
+MUST_USE struct err acme_db_is_replaced(struct db *db, const char *renewal_id, bool *is_replaced,
+                                        bool *is_tried);
 
 /* Calls fn for every pending authorization, unexpired. */
 struct waiting_row {
@@ -135,6 +138,7 @@ struct waiting_row {
     struct ident ident;
     uint8_t seed[ACME_SEED_LEN];
     char thumbprint[SHA256_B64_LEN + 1];
+    char client[CLIENT_NAME_MAX + 1];
     int64_t expires_unix;
     bool is_processing[CHALLENGE_TYPES_N];
 };
@@ -165,7 +169,7 @@ struct order_new_name {
     char reuse_id[OBJECT_ID_LEN + 1]; /* "" = a new authorization */
     char authz_id[OBJECT_ID_LEN + 1]; /* of the new one: */
     uint8_t seed[ACME_SEED_LEN];
-    bool is_preauthorized;          /* valid at once, for this client: */
+    bool is_preauthorized; /* valid at once, for this client: */
     char client[CLIENT_NAME_MAX + 1];
 };
 /* Insert the order and what its names need; an authorization that can no longer be reused is
@@ -194,6 +198,7 @@ struct authz_decision {
     bool is_valid;
     bool is_published;
     struct zone_publisher by;
+    bool is_preauthorized;  /* what proved it is there because its account's client is */
     const char *error_json; /* "" when valid */
     int64_t reuse_s;        /* a valid authorization lives at least this long, */
     int64_t until_unix;     /* and not past this (dns-persist-01's persistUntil); 0 = no such end */
@@ -212,12 +217,11 @@ MUST_USE struct err acme_db_authz_withdraw(struct db *db, const char *authz_id,
  * that an account is bound to. */
 MUST_USE struct err acme_db_client_next(struct db *db, const char *after,
                                         char client[CLIENT_NAME_MAX + 1]);
-/* The same for every valid authorization that this client published or that its accounts hold, and
- * the unfinished orders of these accounts. */
+/* The same for every valid authorization that this client published. */
 MUST_USE struct err acme_db_client_withdraw(struct db *db, const char *client,
                                             const char *error_json);
 
-/* Calls fn for every account that is bound to the client; fn may write. */
+/* Calls fn for every valid account that is bound to the client; fn may write. */
 MUST_USE struct err acme_db_client_accounts(struct db *db, const char *client,
                                             struct err (*fn)(void *ctx, struct db *db,
                                                              const char *account_id),

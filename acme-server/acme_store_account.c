@@ -237,9 +237,10 @@ struct err acme_db_client_accounts(struct db *db, const char *client,
         char id[OBJECT_ID_LEN + 1] = "";
         AUTO(db_stmt_release)
         struct db_stmt *q = db_prepare(db, "SELECT MIN(id) FROM acme_account"
-                                           " WHERE client = ?1 AND id > ?2");
+                                           " WHERE client = ?1 AND id > ?2 AND status = ?3");
         db_bind_text(q, 1, client);
         db_bind_text(q, 2, after);
+        db_bind_int(q, 3, ACCOUNT_VALID);
         if (db_step(q)) {
             db_col_copy(q, 0, id, sizeof(id));
         }

@@ -89,9 +89,7 @@ static struct err authz_insert(struct db *db, const struct new_authz *to,
 
     TRY(authz_row_insert(db, to->account_id, name, to->is_for_later, now));
     if (name->is_preauthorized) {
-        return challenge_insert(db, name->authz_id,
-                                name->ident.is_ip ? CHALLENGE_HTTP01 : CHALLENGE_DNS01,
-                                CHALLENGE_VALID, now);
+        return challenge_insert(db, name->authz_id, CHALLENGE_DNS01, CHALLENGE_VALID, now);
     }
     if (name->ident.is_ip) {
         return err_ok();
@@ -174,7 +172,7 @@ struct err acme_db_order_insert(struct db *db, struct delegate *delegate,
     if (order->replaces[0] != '\0') {
         /* Again, in the writer: two orders at once must not both replace one certificate. */
         bool is_replaced = false;
-        TRY(acme_db_is_replaced(db, order->replaces, &is_replaced));
+        TRY(acme_db_is_replaced(db, order->replaces, &is_replaced, NULL));
         if (is_replaced) {
             FAIL(ERR_CONFLICT, "the certificate is replaced by another order");
         }
@@ -265,7 +263,8 @@ static struct err authz_result(struct db *db, const struct authz_decision *d, in
                        " expires_unix = MIN(MAX(expires_unix, ?5), ?13),"
                        " due_unix = CASE WHEN ?6 THEN MIN(MAX(expires_unix, ?5), ?13) ELSE ?7 END,"
                        " is_published = ?8, by_open = ?9, by_client = ?10, by_registration = ?11,"
-                       " method = ?12 WHERE id = ?1 AND status = ?2 AND expires_unix > ?4");
+                       " method = ?12, is_preauthorized = ?14 WHERE id = ?1 AND status = ?2 AND "
+                       "expires_unix > ?4");
     db_bind_text(q, 1, d->authz_id);
     db_bind_int(q, 2, AUTHZ_PENDING);
     db_bind_int(q, 3, to);
@@ -279,6 +278,7 @@ static struct err authz_result(struct db *db, const struct authz_decision *d, in
     db_bind_text(q, 11, d->by.registration[0] == '\0' ? NULL : d->by.registration);
     db_bind_int(q, 12, d->type);
     db_bind_int(q, 13, d->until_unix > 0 ? d->until_unix : INT64_MAX);
+    db_bind_int(q, 14, d->is_preauthorized ? 1 : 0);
     return acme_db_run_one(q, "authorization");
 }
 
@@ -377,15 +377,12 @@ struct err acme_db_authz_withdraw(struct db *db, const char *authz_id, const cha
     return orders_failed(db, authz_id, error_json);
 }
 
-/* What this client published, and what accounts bound to it hold. */
 static struct err client_authzs(struct db *db, const char *client, char (*ids)[OBJECT_ID_LEN + 1],
                                 size_t max, size_t *n)
 {
     AUTO(db_stmt_release)
     struct db_stmt *q =
-        db_prepare(db, "SELECT id FROM acme_authz WHERE status = ?2 AND (by_client = ?1"
-                       " OR account_id IN (SELECT id FROM acme_account WHERE client = ?1))"
-                       " LIMIT ?3");
+        db_prepare(db, "SELECT id FROM acme_authz WHERE by_client = ?1 AND status = ?2 LIMIT ?3");
 
     db_bind_text(q, 1, client);
     db_bind_int(q, 2, AUTHZ_VALID);
@@ -398,25 +395,6 @@ static struct err client_authzs(struct db *db, const char *client, char (*ids)[O
     return db_finish(q);
 }
 
-static struct err client_orders_end(struct db *db, const char *client, const char *error_json)
-{
-    for (size_t i = 0; i < ARRAY_N(ORDER_UNFINISHED); i++) {
-        enum order_st to = ORDER_INVALID;
-        TRY(order_next(ORDER_UNFINISHED[i], ORDER_EV_FAILED, &to));
-        AUTO(db_stmt_release)
-        struct db_stmt *q = db_prepare(
-            db, "UPDATE acme_order SET status = ?3, error = ?4, due_unix = ?5 WHERE status = ?2"
-                " AND account_id IN (SELECT id FROM acme_account WHERE client = ?1)");
-        db_bind_text(q, 1, client);
-        db_bind_int(q, 2, ORDER_UNFINISHED[i]);
-        db_bind_int(q, 3, to);
-        db_bind_text(q, 4, error_json);
-        db_bind_int(q, 5, clock_unix_s() + ACME_KEEP_DECIDED_S);
-        TRY(db_run(q, NULL));
-    }
-    return err_ok();
-}
-
 struct err acme_db_client_withdraw(struct db *db, const char *client, const char *error_json)
 {
     for (;;) {
@@ -424,7 +402,7 @@ struct err acme_db_client_withdraw(struct db *db, const char *client, const char
         size_t n = 0;
         TRY(client_authzs(db, client, ids, ARRAY_N(ids), &n));
         if (n == 0) {
-            return client_orders_end(db, client, error_json);
+            return err_ok();
         }
         for (size_t i = 0; i < n; i++) {
             TRY(acme_db_authz_withdraw(db, ids[i], error_json));

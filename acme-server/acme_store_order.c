@@ -64,7 +64,7 @@ struct err acme_db_client_next(struct db *db, const char *after, char client[CLI
     struct db_stmt *q =
         db_prepare(db, "SELECT MIN(name) FROM (SELECT MIN(by_client) AS name FROM acme_authz"
                        " WHERE by_client > ?1 UNION ALL SELECT MIN(client) FROM acme_account"
-                       " WHERE client > ?1)");
+                       " WHERE client > ?1 AND status = 0)");
 
     db_bind_text(q, 1, after);
     client[0] = '\0';

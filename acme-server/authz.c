@@ -207,7 +207,8 @@ static struct err deactivate_fn(struct db *db, void *arg)
     struct authz_tx *tx = arg;
 
     TRY(load_fn(db, arg));
-    return acme_db_authz_deactivate(db, tx->acme->delegate, &tx->row, tx->error);
+    TRY(acme_db_authz_deactivate(db, tx->acme->delegate, &tx->row, tx->error));
+    return record_add(db, tx->row.id, tx->words);
 }
 
 static struct err deactivate(struct acme_req *r, struct authz_tx *tx)
@@ -215,6 +216,7 @@ static struct err deactivate(struct acme_req *r, struct authz_tx *tx)
     const char *status = NULL;
     struct problem prob = {0};
     AUTO(mem_freep) char *error = NULL;
+    char peer[IP_TEXT_MAX + 1];
 
     TRY(acme_req_object(r));
     TRY(acme_req_text(r, "status", &status));
@@ -227,6 +229,8 @@ static struct err deactivate(struct acme_req *r, struct authz_tx *tx)
                            "An authorization of this order was deactivated: make a new order."));
     TRY(acme_problem_text(&prob, &error));
     tx->error = error;
+    ip_text(&r->http->peer, peer);
+    (void)snprintf(tx->words, sizeof(tx->words), "authorization deactivated from %s", peer);
     struct err e = store_write(r->acme->store, "acme.authz.deactivate", deactivate_fn, tx);
     tx->error = NULL;
     if (e.code == ERR_BAD_STATE) {
@@ -235,6 +239,7 @@ static struct err deactivate(struct acme_req *r, struct authz_tx *tx)
                authz_status(tx->row.status));
     }
     TRY(e);
+    validator_decided(r->acme->validator, tx->row.id);
     log_ev(LOG_INFO, "acme.authz.deactivated", {"authz", tx->row.id}, {"account", r->account_id});
     return load(r, tx);
 }
@@ -337,6 +342,9 @@ static struct err attempt(struct acme_req *r, struct authz_tx *tx)
     if (!is_done && is_quick) {
         /* Once more: the value may have come between the look and the watch. */
         TRY(try_now(tx, &target, &is_done));
+        if (is_done) {
+            validator_decided(r->acme->validator, target.authz_id);
+        }
     }
     if (!is_done && tx->row.challenges[tx->type].status == CHALLENGE_PENDING) {
         struct err e = store_write(r->acme->store, "acme.challenge.start", start_fn, tx);
@@ -344,9 +352,9 @@ static struct err attempt(struct acme_req *r, struct authz_tx *tx)
             TRY(e);
         }
     }
-    if (!is_done && !is_quick) {
+    if (!is_done) {
         /* Only now: it may be refused before we are back here, and only what is processing can
-         * fail. */
+         * fail. A quick one may have its value, and wait for CAA. */
         validator_wake(r->acme->validator, &target);
     }
     return load(r, tx);

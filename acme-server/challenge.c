@@ -4,8 +4,7 @@
 
 #include "core/util/mem.h"
 
-/* Before the name, with their dots. dns-01's is no reason against it: at home it is looked for
- * without a question. */
+/* What stands before the name, with its dots. dns-01's always fits: other names are not ordered. */
 #define ACCOUNT_PREFIX_LEN (ZONE_ACCOUNT_LABEL_LEN + 1 + sizeof(ACME_LABEL))
 #define PERSIST_PREFIX_LEN sizeof(ZONE_PERSIST_LABEL)
 

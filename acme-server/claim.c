@@ -1,11 +1,22 @@
 #include "acme-server/claim.h"
 
+#include <stdbool.h>
 #include <string.h>
+#include <time.h>
+
+#include "core/util/clock.h"
+
+#define NS_PER_S 1000000000
 
 void claim_table_init(struct claim_table *table)
 {
+    pthread_condattr_t attr;
+
     (void)pthread_mutex_init(&table->lock, NULL);
-    (void)pthread_cond_init(&table->freed, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&table->freed, &attr);
+    (void)pthread_condattr_destroy(&attr);
     table->held = NULL;
 }
 
@@ -25,16 +36,28 @@ static bool is_held(const struct claim_table *table, const char *id)
     return false;
 }
 
-void claim_take(struct claim_table *table, const char id[OBJECT_ID_LEN + 1], struct claim *claim)
+struct err claim_take(struct claim_table *table, const char id[OBJECT_ID_LEN + 1],
+                      struct claim *claim)
 {
+    int64_t until_ns = clock_mono_ns() + (int64_t)CLAIM_WAIT_MS * 1000000;
+    const struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
+    int late = 0;
+
     memcpy(claim->id, id, sizeof(claim->id));
     (void)pthread_mutex_lock(&table->lock);
-    while (is_held(table, id)) {
-        (void)pthread_cond_wait(&table->freed, &table->lock);
+    while (is_held(table, id) && late == 0) {
+        late = pthread_cond_timedwait(&table->freed, &table->lock, &until);
     }
-    claim->next = table->held;
-    table->held = claim;
+    bool is_free = !is_held(table, id);
+    if (is_free) {
+        claim->next = table->held;
+        table->held = claim;
+    }
     (void)pthread_mutex_unlock(&table->lock);
+    if (!is_free) {
+        FAIL(ERR_BUSY, "another request works on it");
+    }
+    return err_ok();
 }
 
 void claim_drop(struct claim_table *table, struct claim *claim)

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "core/util/err.h"
 #include "core/util/token.h"
 
 struct claim { /* on the claimer's stack */
@@ -19,8 +20,11 @@ struct claim_table {
 
 void claim_table_init(struct claim_table *table);
 void claim_table_clear(struct claim_table *table);
-/* Blocks while another thread holds `id`. */
-void claim_take(struct claim_table *table, const char id[OBJECT_ID_LEN + 1], struct claim *claim);
+/* Waits while another thread holds `id`, at most CLAIM_WAIT_MS: a thread must not stand behind one
+ * that waits for somebody else. ERR_BUSY. */
+#define CLAIM_WAIT_MS 1000
+MUST_USE struct err claim_take(struct claim_table *table, const char id[OBJECT_ID_LEN + 1],
+                               struct claim *claim);
 void claim_drop(struct claim_table *table, struct claim *claim);
 
 #endif

@@ -172,35 +172,53 @@ static struct err check_policy(struct acme_req *r, struct finalize *f)
     return err_ok();
 }
 
+static struct err refuse_busy(struct acme_req *r)
+{
+    r->prob.retry_after_s = 2;
+    REJECT(&r->prob, PROBLEM_RATE_LIMITED, 503,
+           "Too much is under way for this order or its CAA look-ups: finalize again in a moment.");
+}
+
+static struct err refuse_caa(struct acme_req *r, struct finalize *f, const char *detail)
+{
+    err_ignore(problem_set(&r->prob, PROBLEM_CAA, 0, "%s", detail));
+    return fail_order(r, f, NULL);
+}
+
 /* CAA counts for 8 hours (RFC 8659 §3 leaves it to policy; CA/Browser Forum's number): older proofs
- * and preauthorized names are asked for again. */
+ * and preauthorized names are asked for again, where our zones and the cache do not know. */
 static struct err check_caa(struct acme_req *r, struct finalize *f)
 {
-    if (acme_settings(r->acme)->caa != CONFIG_CAA_ENFORCE) {
+    char detail[VALIDATE_DETAIL_MAX] = "";
+    size_t unknown_n = 0;
+    size_t forbidden = 0;
+
+    if (acme_settings(r->acme)->caa != CONFIG_CAA_ENFORCE || r->acme->net == NULL) {
         return err_ok();
     }
+    AUTO(mem_freep)
+    struct caa_question *unknown = mem_array(f->order.names_n, sizeof(*unknown));
+    TRY_PTR(unknown);
     for (size_t i = 0; i < f->order.names_n; i++) {
         const struct order_proof *proof = &f->proofs[i];
-        char detail[VALIDATE_DETAIL_MAX] = "";
         bool is_fresh =
             !proof->is_preauthorized && proof->decided_unix > clock_unix_s() - CAA_FRESH_S;
-        struct caa_question question = {.ident = proof->ident,
-                                        .method = challenge_name(proof->method)};
-        memcpy(question.account_id, r->account_id, sizeof(question.account_id));
-        bool is_allowed = true;
-        struct err e = caa_wait(r->acme, &question, is_fresh, &is_allowed, detail);
-        if (e.code == ERR_BUSY) {
-            r->prob.retry_after_s = 2;
-            REJECT(&r->prob, PROBLEM_RATE_LIMITED, 503,
-                   "Too many orders wait for CAA look-ups: finalize again in a moment.");
+        struct caa_question *question = &unknown[unknown_n];
+        question->ident = proof->ident;
+        question->method = challenge_name(proof->method);
+        memcpy(question->account_id, r->account_id, sizeof(question->account_id));
+        enum caa_verdict verdict = caa_now(r->acme->net, question, detail);
+        if (verdict == CAA_FORBIDDEN) {
+            return refuse_caa(r, f, detail);
         }
-        TRY(e);
-        if (!is_allowed) {
-            err_ignore(problem_set(&r->prob, PROBLEM_CAA, 0, "%s", detail));
-            return fail_order(r, f, NULL);
-        }
+        unknown_n += verdict == CAA_UNKNOWN && !is_fresh ? 1 : 0;
     }
-    return err_ok();
+    struct err e = caa_wait(r->acme, unknown, unknown_n, &forbidden, detail);
+    if (e.code == ERR_BUSY) {
+        return refuse_busy(r);
+    }
+    TRY(e);
+    return forbidden < unknown_n ? refuse_caa(r, f, detail) : err_ok();
 }
 
 /* --- signing ---------------------------------------------------------------------------------- */
@@ -368,7 +386,9 @@ struct err acme_finalize(struct acme_req *r, const char *order_id)
     struct claim claim;
 
     TRY(take_csr(r, &csr));
-    claim_take(&r->acme->claims, order_id, &claim);
+    if (claim_take(&r->acme->claims, order_id, &claim).code != ERR_OK) {
+        return refuse_busy(r);
+    }
     struct err e = finalize_claimed(r, &f);
     claim_drop(&r->acme->claims, &claim);
     return e;

@@ -3,6 +3,7 @@
 
 #include "acme-server/acme_impl.h"
 #include "acme-server/acme_store.h"
+#include "acme-server/handlers.h"
 #include "acme-server/record.h"
 #include "acme-server/withdraw.h"
 #include "core/util/log.h"
@@ -48,23 +49,31 @@ struct err acme_maintain(struct acme *acme, size_t *changed_n)
     return err_ok();
 }
 
-/* What our DNS published for an account of the client. */
-static struct err remove_records(void *ctx, struct db *db, const char *account_id)
-{
-    const struct acme *acme = ctx;
+/* An account that is bound to the client ends with it, for good: were it only refused, a client of
+ * the same name, added again with another secret, would bring it back to life. */
+struct ending {
+    struct acme *acme;
+    const char *error;
+};
 
-    return delegate_persist_remove_account(acme->delegate, db, account_id);
+static struct err end_account(void *ctx, struct db *db, const char *account_id)
+{
+    const struct ending *ending = ctx;
+
+    TRY(acme_db_account_deactivate(db, ending->acme->delegate, account_id, ending->error));
+    return acme_account_forget(db, ending->acme, account_id);
 }
 
 struct err acme_client_removed(void *ctx, struct db *db, const char *client)
 {
     AUTO(mem_freep) char *error = NULL;
 
-    TRY(acme_db_client_accounts(db, client, remove_records, ctx));
     TRY(error_text(PROBLEM_UNAUTHORIZED,
                    "The client that proved a name of this order was removed: make a new order and "
                    "publish with a client that may have the name.",
                    &error));
+    struct ending ending = {.acme = ctx, .error = error};
+    TRY(acme_db_client_accounts(db, client, end_account, &ending));
     return acme_db_client_withdraw(db, client, error);
 }
 

@@ -202,9 +202,7 @@ static struct err take_profile(struct acme_req *r, struct order_row *order)
                "the default.",
                name);
     }
-    if (name != NULL && name[0] != '\0') {
-        memcpy(order->profile, profile.name, strlen(profile.name) + 1);
-    }
+    memcpy(order->profile, profile.name, strlen(profile.name) + 1);
     TRY(take_date(r, "notBefore", &order->not_before));
     TRY(take_date(r, "notAfter", &order->not_after));
     return check_dates(r, order, profile.lifetime_s);
@@ -212,7 +210,7 @@ static struct err take_profile(struct acme_req *r, struct order_row *order)
 
 struct new_order {
     struct acme_req *r;
-    bool is_renewal;  /* replaces a certificate whose time to be renewed has come */
+    bool is_renewal;  /* the first that replaces a certificate whose time has come */
     struct buf words; /* for the timeline */
     struct order_new_name *names;
     struct order_row row;
@@ -231,6 +229,7 @@ struct replaces_read {
     const char *renewal_id;
     struct ca_cert_info info;
     bool is_replaced;
+    bool is_tried;
 };
 
 static void replaces_read_clear(struct replaces_read *read)
@@ -244,7 +243,7 @@ static struct err replaces_fn(struct db *db, void *arg)
 
     ca_cert_info_clear(&read->info);
     TRY(ca_cert_find_renewal(db, read->renewal_id, &read->info));
-    return acme_db_is_replaced(db, read->renewal_id, &read->is_replaced);
+    return acme_db_is_replaced(db, read->renewal_id, &read->is_replaced, &read->is_tried);
 }
 
 static bool shares_name(const struct new_order *o, const struct ca_cert_info *info)
@@ -297,7 +296,7 @@ static struct err take_replaces(struct acme_req *r, struct new_order *o)
     int64_t start = 0;
     int64_t end = 0;
     ca_renewal_window(&read.info, clock_unix_s(), &start, &end);
-    o->is_renewal = start <= clock_unix_s();
+    o->is_renewal = start <= clock_unix_s() && !read.is_tried;
     memcpy(o->row.replaces, id, strlen(id) + 1);
     return err_ok();
 }

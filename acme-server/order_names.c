@@ -72,17 +72,15 @@ const char *order_name_refused(const struct acme *acme, const char *client,
     return why;
 }
 
+/* Never an IP address: a client's networks say where it may come from, and must not hand out the
+ * neighbours' addresses unproved. */
 bool order_name_preauthorized(const struct acme_req *r, const struct ident *ident)
 {
     struct access *access = r->acme->access;
-    struct ip_addr ip = ident_ip(ident);
 
-    if (r->client[0] == '\0' || !access_is_preauthorized(access, r->client) ||
-        !access_network_ok(access, r->client, &r->http->peer)) {
-        return false;
-    }
-    return ident->is_ip ? access_network_names(access, r->client, &ip)
-                        : access_may(access, r->client, ident);
+    return r->client[0] != '\0' && !ident->is_ip && access_is_preauthorized(access, r->client) &&
+           access_network_ok(access, r->client, &r->http->peer) &&
+           access_may(access, r->client, ident);
 }
 
 struct err order_name_prepare(const struct acme_req *r, struct order_new_name *name)

@@ -169,7 +169,8 @@ enum persist_verdict persist_rrset(const struct persist_question *question,
     if (best != PERSIST_VALID) {
         issuer_names(question->urls, &names);
         (void)snprintf(detail, VALIDATE_DETAIL_MAX,
-                       "At " ZONE_PERSIST_LABEL ".%s %s. Publish there TXT \"%s; accounturi=%s%s\".",
+                       "At " ZONE_PERSIST_LABEL
+                       ".%s %s. Publish there TXT \"%s; accounturi=%s%s\".",
                        question->ident->base, phrase(best), names.list[0], question->account_url,
                        question->ident->is_wildcard ? "; policy=wildcard" : "");
     }

@@ -91,12 +91,26 @@ static struct err oldest_kept(struct db *db, int64_t keep, int64_t *seq)
     return db_finish(q);
 }
 
+/* Raises *seq to where no more than RECORD_ROWS_MAX rows are left. */
+static struct err at_most_rows(struct db *db, int64_t *seq)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "SELECT COALESCE(MAX(seq), 0) - ?1 FROM acme_record");
+
+    db_bind_int(q, 1, RECORD_ROWS_MAX - 1);
+    if (db_step(q) && db_col_int(q, 0) > *seq) {
+        *seq = db_col_int(q, 0);
+    }
+    return db_finish(q);
+}
+
 struct err record_prune(struct db *db, int64_t keep, size_t max, int64_t *removed_n)
 {
     int64_t seq = 0;
 
     *removed_n = 0;
     TRY(oldest_kept(db, keep, &seq));
+    TRY(at_most_rows(db, &seq));
     if (seq == 0) {
         return err_ok();
     }

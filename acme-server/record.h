@@ -16,8 +16,9 @@
 #include "core/util/err.h"
 #include "core/util/token.h"
 
-#define RECORD_TEXT_MAX 8192u
+#define RECORD_TEXT_MAX 4096u
 #define RECORD_ORDERS_KEPT 1000
+#define RECORD_ROWS_MAX 100000 /* whatever the orders: authorizations without one leave rows too */
 
 /* One row, now. text is cut at RECORD_TEXT_MAX; "" adds nothing. */
 MUST_USE struct err record_add(struct db *db, const char *subject, const char *text);
@@ -40,7 +41,8 @@ MUST_USE struct err record_instance(struct db *db, const char *id, const char *a
  * OBJECT_ID_LEN + 1 each. */
 MUST_USE struct err record_instance_find(struct db *db, const char *id, char *account_id,
                                          char *order_id);
-/* Remove what belongs to orders older than the newest `keep`; at most max rows. */
+/* Remove what belongs to orders older than the newest `keep`, and what is more than RECORD_ROWS_MAX;
+ * at most max rows. */
 MUST_USE struct err record_prune(struct db *db, int64_t keep, size_t max, int64_t *removed_n);
 
 #endif

@@ -123,6 +123,7 @@ static struct err resume(void *ctx, const struct waiting_row *row)
     memcpy(authz.account_id, row->account_id, sizeof(authz.account_id));
     memcpy(authz.seed, row->seed, sizeof(authz.seed));
     memcpy(authz.thumbprint, row->thumbprint, sizeof(authz.thumbprint));
+    memcpy(authz.client, row->client, sizeof(authz.client));
     TRY(validate_target(&authz, CHALLENGE_DNS01, base, &dns01));
     if (!row->ident.is_ip) {
         delegate_expect(acme->delegate, &row->ident, dns01.digest, row->expires_unix);

@@ -123,6 +123,27 @@ static enum problem_type persist_problem(enum persist_verdict verdict)
     return verdict == PERSIST_MALFORMED ? PROBLEM_MALFORMED : PROBLEM_UNAUTHORIZED;
 }
 
+/* Our DNS has such a record because the account's client was preauthorized when it was made: that
+ * must still hold, now and at finalize. */
+static void judge_own_persist(const struct val_dns *dns, struct val_result *out)
+{
+    const struct val_target *target = dns->attempt.target;
+    struct access *access = dns->net->acme->access;
+
+    out->is_preauthorized = true;
+    memcpy(out->by.client, target->client, sizeof(out->by.client));
+    if (target->client[0] != '\0' && access_is_preauthorized(access, target->client) &&
+        access_may(access, target->client, &target->ident)) {
+        return;
+    }
+    *out = (struct val_result){.type = PROBLEM_UNAUTHORIZED};
+    (void)snprintf(
+        out->detail, sizeof(out->detail),
+        "The record at %s is from when the account's client was preauthorized for the name, "
+        "which it is not any longer: use another challenge.",
+        dns->name);
+}
+
 static void judge_persist(const struct val_dns *dns, const struct lookup_result *result,
                           struct val_result *out)
 {
@@ -142,6 +163,9 @@ static void judge_persist(const struct val_dns *dns, const struct lookup_result 
         persist_rrset(&question, result->rdata, result->rdata_n, &out->until_unix, out->detail);
     out->is_valid = verdict == PERSIST_VALID;
     out->type = out->is_valid ? PROBLEM_NONE : persist_problem(verdict);
+    if (out->is_valid && result->is_ours) {
+        judge_own_persist(dns, out);
+    }
 }
 
 static void on_found(void *arg, const struct lookup_result *result)

@@ -98,11 +98,23 @@ static enum fetch_fault fault_of(const struct fetch *fetch, CURLcode code)
     return FETCH_BROKEN;
 }
 
+static int64_t date_of(const struct fetch *fetch)
+{
+    struct curl_header *date = NULL;
+    time_t at = -1;
+
+    if (curl_easy_header(fetch->easy, "Date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK) {
+        at = curl_getdate(date->value, NULL);
+    }
+    return at > 0 ? at : 0;
+}
+
 static void end(struct fetch *fetch, CURLcode code)
 {
     struct fetched fetched = {.fault = fault_of(fetch, code),
                               .body = (const uint8_t *)buf_str(&fetch->body),
                               .body_len = fetch->body.len,
+                              .date_unix = date_of(fetch),
                               .text =
                                   fetch->text[0] != '\0' ? fetch->text : curl_easy_strerror(code)};
     struct curl_header *location = NULL;

@@ -28,6 +28,7 @@ struct fetched { /* valid during the callback only */
     enum fetch_fault fault;
     long status;
     const char *location; /* NULL: none */
+    int64_t date_unix;    /* of its Date header; 0: none that can be read */
     const uint8_t *body;  /* of status 200 */
     size_t body_len;
     const char *text; /* libcurl's words for the fault; may hold what the peer sent */

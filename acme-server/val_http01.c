@@ -282,6 +282,9 @@ static void on_fetched(void *arg, const struct fetched *got)
 
     probe->fetch = NULL;
     val_gate_leave(probe->state->net->gate, &probe->turn);
+    if (got->date_unix != 0) {
+        val_skew(probe->attempt.trail, "its clock", got->date_unix);
+    }
     if (got->fault != FETCH_OK) {
         judge_fault(probe, got);
     } else if (is_redirect(got->status) && got->location != NULL) {

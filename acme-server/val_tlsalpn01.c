@@ -169,6 +169,23 @@ static void on_deadline(void *arg)
 
 /* --- the handshake ----------------------------------------------------------------------------- */
 
+/* Such certificates are made for the challenge: one that is not valid yet tells of a clock. */
+static void say_skew(const struct probe *probe)
+{
+    const X509 *cert = SSL_get0_peer_certificate(probe->ssl);
+    const ASN1_TIME *from = cert == NULL ? NULL : X509_get0_notBefore(cert);
+    ASN1_TIME *now = ASN1_TIME_set(NULL, clock_unix_s());
+    int days = 0;
+    int seconds = 0;
+
+    if (from != NULL && now != NULL && ASN1_TIME_diff(&days, &seconds, now, from) == 1 &&
+        (days > 0 || seconds > 0)) {
+        val_skew(probe->attempt.trail, "the start of its certificate",
+                 clock_unix_s() + (int64_t)days * 86400 + seconds);
+    }
+    ASN1_TIME_free(now);
+}
+
 static void judge(struct probe *probe)
 {
     const struct val_target *target = probe->attempt.target;
@@ -189,6 +206,7 @@ static void judge(struct probe *probe)
                   place.text);
         return;
     }
+    say_skew(probe);
     struct err e = base64url_decode(target->digest, strlen(target->digest), digest, &digest_len);
     uint8_t *der = NULL;
     int len = i2d_X509(SSL_get0_peer_certificate(probe->ssl), &der);

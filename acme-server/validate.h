@@ -27,7 +27,6 @@
 #define VALIDATE_CONNECT_MS 12000 /* http-01 and tls-alpn-01, redirects included */
 #define VALIDATE_CAA_MS 4000
 #define VALIDATE_TRAIL_MAX 8192u
-#define VALIDATE_PER_TARGET_MAX 16 /* jobs on the network at a time for one identifier */
 #define VALIDATE_DETAIL_MAX 600u
 
 struct acme;
@@ -36,6 +35,7 @@ struct acme;
 struct val_target {
     char authz_id[OBJECT_ID_LEN + 1];
     char account_id[OBJECT_ID_LEN + 1];
+    char client[CLIENT_NAME_MAX + 1]; /* that the account is bound to, or "" */
     enum challenge_type type;
     struct ident ident;
     char token[ACME_TOKEN_LEN + 1];
@@ -50,7 +50,8 @@ struct val_result {
     bool is_valid;
     bool is_published; /* by somebody of ours: */
     struct zone_publisher by;
-    int64_t until_unix; /* 0, or what the proof may not outlive: dns-persist-01's persistUntil */
+    bool is_preauthorized; /* by a record that our DNS has because the account's client is */
+    int64_t until_unix;    /* 0, or what the proof may not outlive: dns-persist-01's persistUntil */
     enum problem_type type; /* when it is not valid: what to say if it stays so */
     char detail[VALIDATE_DETAIL_MAX];
 };
@@ -91,12 +92,16 @@ MUST_USE struct err validator_start(struct validator *v, unsigned threads);
 void validator_stop(struct validator *v);
 /* Stops first. The network's attempts are gone by then: their trails are the jobs'. */
 void validator_free(struct validator *v);
-/* Watch the target from now on (validator_wake() begins to ask the network). Adding one that is there is ERR_OK. ERR_LIMIT when
- * VALIDATE_JOBS_MAX are waiting, or the account's or target's number is reached (*why then says
- * which, static). */
+/* Watch the target from now on (validator_wake() begins to ask the network). Adding one that is
+ * there is ERR_OK. Its failure is stored only once the challenge's row says "processing"; one whose
+ * row never does is forgotten some time after its deadline. ERR_LIMIT when VALIDATE_JOBS_MAX are
+ * waiting, or the account's or target's number is reached (*why then says which, static). */
 MUST_USE struct err validator_add(struct validator *v, const struct val_job *job, const char **why);
-/* Begin to work on one that was added: until then only its deadline or its value wakes it. */
+/* Begin to work on one that was added: until then only its deadline or its value wakes it, and its
+ * patience counts from here. Again: look at once (RFC 8555 §8.2). */
 void validator_wake(struct validator *v, const struct val_target *target);
+/* The authorization is decided or ended: nothing more is begun for it. Any thread. */
+void validator_decided(struct validator *v, const char *authz_id);
 /* The account has another key or is no longer valid: what is watched for it is loaded again before
  * the next look. Any thread. */
 void validator_account_changed(struct validator *v, const char *account_id);

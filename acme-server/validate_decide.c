@@ -20,6 +20,7 @@ struct err validate_target(const struct authz_row *authz, enum challenge_type ty
     memcpy(out->authz_id, authz->id, sizeof(out->authz_id));
     memcpy(out->account_id, authz->account_id, sizeof(out->account_id));
     memcpy(out->thumbprint, authz->thumbprint, sizeof(out->thumbprint));
+    memcpy(out->client, authz->client, sizeof(out->client));
     out->type = type;
     out->ident = authz->ident;
     (void)snprintf(out->account_url, sizeof(out->account_url), "%s/acme/account/%s", base,
@@ -276,6 +277,7 @@ struct err validate_decide(struct acme *acme, const struct val_target *target,
     d.decision.is_valid = result->is_valid;
     d.decision.is_published = result->is_published;
     d.decision.by = result->by;
+    d.decision.is_preauthorized = result->is_preauthorized;
     d.decision.reuse_s = acme_settings(acme)->authorization_reuse_s;
     d.decision.until_unix = result->until_unix;
     d.decision.error_json = "";
@@ -286,6 +288,7 @@ struct err validate_decide(struct acme *acme, const struct val_target *target,
     put_words(target, result, trail, &words);
     d.words = buf_str(&words);
     TRY(store_write(acme->store, "acme.challenge.decide", decide_fn, &d));
+    validator_decided(acme->validator, target->authz_id);
     log_decision(target, result);
     return err_ok();
 }

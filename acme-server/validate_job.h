@@ -18,13 +18,12 @@ void caa_forbids(struct acme *acme, const struct val_target *target, const char 
                  struct val_result *result);
 /* What is known of CAA without asking anybody: false when the network must be asked first. */
 bool caa_look(struct acme *acme, const struct val_target *target, struct val_result *result);
-/* CAA for finalize (caa_wait.c): at once where our zones or the cache know, else by asking the network
- * and waiting up to VALIDATE_CAA_MS, unless is_fresh (it was asked when the name was proved). Nobody
- * answering speaks against nothing. ERR_BUSY when CAA_WAITERS_MAX wait. detail: why it is not
- * allowed. An HTTP thread. */
+/* CAA for finalize (caa_wait.c): ask the network for all of these at once and wait, up to
+ * VALIDATE_CAA_MS. *forbidden: the first question that CAA says no to (detail: why), n when none is.
+ * ERR_BUSY when CAA_WAITERS_MAX wait, or the loop does not get to it. An HTTP thread. */
 #define CAA_WAITERS_MAX 8
-MUST_USE struct err caa_wait(struct acme *acme, const struct caa_question *question, bool is_fresh,
-                             bool *is_allowed, char detail[VALIDATE_DETAIL_MAX]);
+MUST_USE struct err caa_wait(struct acme *acme, const struct caa_question *questions, size_t n,
+                             size_t *forbidden, char detail[VALIDATE_DETAIL_MAX]);
 /* Once the loop has stopped. */
 void caa_reports_free(struct acme *acme);
 

@@ -140,8 +140,7 @@ void validator_drop(struct validator *v, struct job *job)
     digest_unlink(v, job);
     v->jobs_n--;
     if (job->is_limited) {
-        gauge_leave(v->accounts, job->target.account_id);
-        gauge_leave(v->targets, job->target.ident.base);
+        places_leave(&v->places, &job->target, job->is_local);
     }
     validator_job_free(job);
 }

@@ -94,20 +94,27 @@ show()
 }
 
 # The clients that come as source: Caddy and the drivers around ACME libraries (tests/drivers), at the versions that go.sum and
-# Cargo.lock pin. Go 1.26 and Rust are newer than Debian's, so they must be there; their own caches are used.
+# crates.lock pin. Go 1.26 and Rust are newer than Debian's, so they must be there; their own caches are used.
 build_go()
 {
     (cd "$root/tests/drivers/$1" && shift &&
         CGO_ENABLED=0 GOTOOLCHAIN=local go build -mod=readonly -buildvcs=false -trimpath -ldflags="-s -w" -o "$root/build/clients/bin/" "$@")
 }
+# Cargo.lock wants a line that names the registry for every crate; crates.lock does without, and cargo itself says what it is.
+build_rust()
+{
+    rust=$root/build/drivers/rust
+    mkdir -p "$rust" && cp -R "$root/tests/drivers/rust/." "$rust/" &&
+        (cd "$rust" && cargo generate-lockfile --quiet &&
+            awk -v source="$(grep -m 1 '^source = ' Cargo.lock | sed 's/"/\\"/g')" '/^checksum = / { print source } { print }' crates.lock >Cargo.new &&
+            mv Cargo.new Cargo.lock && cargo build --quiet --locked --target-dir target) &&
+        cp "$rust/target/debug/instant" "$root/build/clients/bin/"
+}
 build_drivers()
 {
     command -v go || { echo "There is no go here: tests/drivers needs Go 1.26 or newer in PATH."; return 1; }
     command -v cargo || { echo "There is no cargo here: tests/drivers needs Rust 1.85 or newer in PATH."; return 1; }
-    build_go caddy . && build_go golang ./acmez ./xcrypto &&
-        cargo build --quiet --locked --manifest-path "$root/tests/drivers/rust/Cargo.toml" --target-dir "$root/build/drivers" &&
-        cp "$root/build/drivers/debug/instant" "$root/build/clients/bin/" &&
-        "$root/build/clients/bin/caddy" version
+    build_go caddy . && build_go golang ./acmez ./xcrypto && build_rust && "$root/build/clients/bin/caddy" version
 }
 install_clients()
 {

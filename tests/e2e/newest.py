@@ -22,6 +22,18 @@ CADDYFILE = """
     respond "it is here"
 }}
 """
+# What works for every name: Caddy gives names below home.arpa, .internal and .local and private addresses certificates of its own CA unless
+# the site itself says otherwise.
+CADDY_SITE = """
+{sites} {{
+    tls {{
+        ca {server.directory_url}
+        ca_root {server.root_pem}
+        {more}
+    }}
+    respond "it is here"
+}}
+"""
 TRAEFIK = """
 entryPoints:
   web: {{address: ":80"}}
@@ -95,10 +107,11 @@ def eab(server, **changes):
 class Caddy:
     """One installation: a Caddyfile and a home directory that starts empty."""
 
-    def __init__(self, machine, server, clients_dir, directory, sites, options="", tls=""):
+    def __init__(self, machine, server, clients_dir, directory, sites, template=CADDYFILE, **parts):
         self.machine, self.path, self.home, self.file = machine, clients_dir / "bin" / "caddy", directory / "home", directory / "Caddyfile"
         self.home.mkdir()
-        self.file.write_text(CADDYFILE.format(server=server, sites=", ".join(sites), options=options, tls=tls), encoding="utf-8")
+        given = {"options": "", "tls": "", "more": "", **parts}
+        self.file.write_text(template.format(server=server, sites=", ".join(sites), **given), encoding="utf-8")
 
     def running(self):
         return self.machine.spawn(self.path, "run", "--config", self.file, "--adapter", "caddyfile", port=443,

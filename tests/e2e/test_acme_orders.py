@@ -60,7 +60,7 @@ def test_the_reply_to_new_order_is_the_order_in_every_state(account):
     again = account.post(url)
     assert reply.json() == again.json() and again.headers["Location"] == url
     order = reply.json()
-    assert set(order) == {"status", "expires", "identifiers", "authorizations", "finalize"}
+    assert set(order) == {"status", "expires", "identifiers", "profile", "authorizations", "finalize"}
     account.prove(order)
     ready = account.post(url).json()
     assert ready == {**order, "status": "ready", "expires": ready["expires"]}
@@ -71,7 +71,7 @@ def test_the_reply_to_new_order_is_the_order_in_every_state(account):
 
 def test_absent_and_empty_order_members_are_the_same(account):
     _, order = account.order("empty.svc.test", notBefore="", notAfter=None, profile="", replaces=None)
-    assert set(order) == {"status", "expires", "identifiers", "authorizations", "finalize"}
+    assert set(order) == {"status", "expires", "identifiers", "profile", "authorizations", "finalize"}
 
 
 def test_a_leaf_has_no_common_name_and_few_usages(account):

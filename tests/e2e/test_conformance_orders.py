@@ -215,11 +215,10 @@ def test_members_of_a_response_that_mean_nothing_are_ignored(account):
     assert answer.status_code == 200 and answer.json()["status"] == "valid" and answer.json()["token"] == challenge["token"]
 
 
-@pytest.mark.parametrize("payload", [[], "x", 5, b"{", b"null", None.__class__], ids=str)
+@pytest.mark.parametrize("payload", [[], "x", 5, b"{", b"null", b"\xff"], ids=repr)
 def test_a_response_that_is_no_object_is_an_error(account, payload):
     _, order = account.order(fresh_name())
     _, challenge = account.challenge_of(order["authorizations"][0])
-    payload = b"\xff" if payload is None.__class__ else payload
     assert_problem(account.post(challenge["url"], payload), 400, "malformed")
     assert account.post(challenge["url"]).json()["status"] == "pending"
 
@@ -251,7 +250,7 @@ def test_a_challenge_that_failed_stays_and_says_why(account):
     assert account.post(challenge["url"]).json() == failed["challenges"][0]
 
 
-def test_an_authorization_given_back_is_worth_nothing(app, reuser):
+def test_an_authorization_given_back_is_worth_nothing(reuser):
     name = fresh_name()
     url, order = ready(reuser, name)
     authorization = order["authorizations"][0]
@@ -262,7 +261,6 @@ def test_an_authorization_given_back_is_worth_nothing(app, reuser):
     assert_problem(reuser.finalize(order), 403, "orderNotReady")
     again = reuser.new_order(name).json()
     assert again["status"] == "pending" and authorization not in again["authorizations"]
-    assert app
 
 
 # --- §7.6 ----------------------------------------------------------------------------------------------------------------------------
@@ -316,7 +314,6 @@ def test_one_key_is_one_account(app):
     assert_problem(other.key_change(key), 409, "malformed")
 
 
-# --- §7.4.2 alternates: see unit tests; here what stands without any ------------------------------------------------------------------
 def test_without_a_second_issuer_there_is_no_alternate(account):
     _, order = ready(account, fresh_name())
     url = account.finalize(order).json()["certificate"]

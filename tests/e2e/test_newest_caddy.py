@@ -28,5 +28,5 @@ def test_with_nothing_but_a_directory_and_a_root(machine, server, clients_dir, t
 
 @WITH_EAB
 def test_external_account(machine, server, clients_dir, tmp_path):  # noqa: F811 # pylint: disable=redefined-outer-name
-    with Caddy(machine, server, clients_dir, tmp_path, ["eab.svc.test"], caddy_eab(server)).running() as (_, log):
+    with Caddy(machine, server, clients_dir, tmp_path, ["eab.svc.test"], options=caddy_eab(server)).running() as (_, log):
         machine.wait_for_tls("eab.svc.test", server, log_path=log)

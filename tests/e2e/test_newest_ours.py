@@ -13,7 +13,7 @@ from appliance import OTHER_SECRET, SECRET, client
 from clients_topology import Bailiwick, check_chain, machine, running  # noqa: F401 # pylint: disable=unused-import
 from jws_client import names_of, split_chain
 from namespace import CA_ADDRESS, INGRESS, write_resolv_conf
-from newest import CHALLENGES, PROGRAMS, Caddy, Certbot, Driver, caddy_eab, eab, make_traefik
+from newest import CADDY_SITE, CHALLENGES, PROGRAMS, Caddy, Certbot, Driver, caddy_eab, eab, make_traefik
 
 pytestmark = pytest.mark.clients
 BARE = ("svc.test", "*.svc.test")
@@ -23,10 +23,12 @@ DEADLINE_S = 60
 
 @pytest.fixture(scope="module")
 def server(resolv_conf, tmp_path_factory):
-    """Its external account is a client that is trusted with everything below svc.test; anybody may order the machine's address."""
+    """Its external account is a client that is trusted with everything in both zones; anybody may order the machine's address."""
     write_resolv_conf(resolv_conf, CA_ADDRESS)
-    one = Bailiwick(tmp_path_factory.mktemp("bailiwick"), acme={"authorization_reuse": 0, "ip_networks": [f"{INGRESS}/32"]})
-    one.config["clients"] = [client("lego", SECRET, *BARE), client("trusted", OTHER_SECRET, *BARE, preauthorized=True)]
+    one = Bailiwick(tmp_path_factory.mktemp("bailiwick"), acme={"authorization_reuse": 0, "ip_networks": [f"{INGRESS}/32"]},
+                    zones=[{"name": name, "ingress": [INGRESS]} for name in ("svc.test", "home.arpa")])
+    one.config["clients"] = [client("lego", SECRET, *BARE),
+                             client("trusted", OTHER_SECRET, *BARE, "home.arpa", "*.home.arpa", preauthorized=True)]
     one.eab = ("trusted", OTHER_SECRET)
     with running(one):
         yield one
@@ -86,11 +88,29 @@ def no_challenge(server):
 
 def test_stock_caddy_gets_a_wildcard(machine, server, clients_dir, tmp_path):  # noqa: F811 # pylint: disable=redefined-outer-name
     """No DNS plug-in and nothing about challenges in its file."""
-    caddy = Caddy(machine, server, clients_dir, tmp_path, BARE, caddy_eab(server))
+    caddy = Caddy(machine, server, clients_dir, tmp_path, BARE, options=caddy_eab(server))
     with no_challenge(server), caddy.running() as (_, log):
         for name, expected in (("svc.test", "svc.test"), ("anything.svc.test", "*.svc.test")):
             chain = wait_for(lambda name=name: machine.tls(name, server), log)
             assert names_of(chain[0]) == [expected]
+
+
+def obtained(log):
+    """(name, issuer) of what Caddy got first, by its own account."""
+    found = re.search(r'"certificate obtained successfully","identifier":"([^"]+)","issuer":"([^"]+)"', log.read_text(encoding="utf-8"))
+    return found and found.groups()
+
+
+@pytest.mark.parametrize("site, more", [("plain.home.arpa", ""), (INGRESS, ""), ("*.home.arpa", "eab trusted " + OTHER_SECRET)])
+def test_caddy_with_names_that_it_takes_for_its_own(machine, server, clients_dir, tmp_path, site, more):  # noqa: F811 # pylint: disable=redefined-outer-name
+    with Caddy(machine, server, clients_dir, tmp_path, [site], CADDY_SITE, more=more).running() as (_, log):
+        assert wait_for(lambda: obtained(log), log) == (site, "ca.svc.test-acme-directory")
+
+
+def test_caddys_global_options_do_not_reach_home_arpa(machine, server, clients_dir, tmp_path):  # noqa: F811 # pylint: disable=redefined-outer-name
+    """Why the recipe has everything in the site."""
+    with Caddy(machine, server, clients_dir, tmp_path, ["global.home.arpa"]).running() as (_, log):
+        assert wait_for(lambda: obtained(log), log) == ("global.home.arpa", "local")
 
 
 @pytest.mark.parametrize("domains, challenge", [

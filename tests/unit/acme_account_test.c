@@ -1,4 +1,4 @@
-#include "tests/unit/acme_support.h"
+#include "tests/unit/acme_issue.h"
 
 static int setup(void **state)
 {
@@ -259,6 +259,55 @@ static void test_orders_list(void **state)
     reply_clear(&reply);
 }
 
+/* New accounts are counted per network; existing ones, loopback and clients without limits are
+ * not. */
+static void test_limit(void **state)
+{
+    struct fx *f = *state;
+    struct reply reply = {0};
+    struct maker keys[5];
+
+    f->cfg->acme.limit_new_accounts = 2;
+    for (size_t i = 0; i < ARRAY_N(keys); i++) {
+        keys[i] = maker_new(JWK_ES256, 0);
+    }
+    new_account(f, &keys[0], "{}", &reply);
+    expect_status(&reply, 201);
+    new_account(f, &keys[1], "{\"contact\":[\"x\"]}", &reply); /* refused: not counted */
+    expect_problem(&reply, 400, "unsupportedContact");
+    new_account(f, &keys[1], "{}", &reply);
+    expect_status(&reply, 201);
+    f->peer = "192.0.2.200"; /* of the same /24 */
+    new_account(f, &keys[2], "{}", &reply);
+    expect_problem(&reply, 429, "rateLimited");
+    assert_non_null(strstr(reply.body, limit_name(LIMIT_NEW_ACCOUNTS)));
+    assert_non_null(strstr(reply.body, "192.0.2.0/24"));
+    assert_true(strtol(reply.retry, NULL, 10) > 3000);
+    new_account(f, &keys[0], "{}", &reply); /* it is there */
+    expect_status(&reply, 200);
+    f->peer = "192.0.3.1";
+    new_account(f, &keys[2], "{}", &reply);
+    expect_status(&reply, 201);
+    f->peer = "127.9.9.9";
+    new_account(f, &keys[3], "{}", &reply);
+    expect_status(&reply, 201);
+    f->peer = NULL;
+    char *payload = bound_payload(f, &keys[4], "free");
+    new_account(f, &keys[4], payload, &reply);
+    expect_status(&reply, 201);
+    mem_free(payload);
+    for (size_t i = 0; i < ARRAY_N(keys); i++) {
+        maker_clear(&keys[i]);
+    }
+    reply_clear(&reply);
+}
+
+static int setup_limit(void **state)
+{
+    *state = fx_new("  - {name: free, secret: " SECRET ", names: [svc.test], limits: false}\n");
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +319,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_terms, setup_terms, teardown),
         cmocka_unit_test_setup_teardown(test_other_account, setup, teardown),
         cmocka_unit_test_setup_teardown(test_orders_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_limit, setup_limit, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,6 +78,24 @@ static void key_authorization(const struct world *w, char *out, size_t cap)
     jwk_free(jwk);
 }
 
+struct authz_load {
+    const char *id;
+    struct authz_row *row;
+};
+
+static struct err authz_load_fn(struct db *db, void *arg)
+{
+    const struct authz_load *load = arg;
+    return acme_db_authz_load(db, load->id, load->row);
+}
+
+static void authz_of(struct world *w, struct authz_row *out)
+{
+    struct authz_load load = {id_of(w->authz_url), out};
+
+    must(store_read(w->f->store, "t", authz_load_fn, &load));
+}
+
 static void publish(struct world *w)
 {
     char record[256];
@@ -267,6 +285,54 @@ static void test_http01(void **state)
     cert_clear(&c);
 }
 
+/* The same value, one label further down that is the account's own. */
+static void test_dns_account01(void **state)
+{
+    struct world *w = *state;
+    char label[64];
+    char owner[200];
+    char record[400];
+    struct val_target target;
+    struct authz_row row = {0};
+
+    begin(w, NAME);
+    must(challenge_account_label(w->f->kid, label));
+    (void)snprintf(owner, sizeof(owner), "%s.%s", label, FAR_OWNER);
+    authz_of(w, &row);
+    must(validate_target(&row, CHALLENGE_DNSACCOUNT01, BASE, &target));
+    assert_string_equal(target.token, part(&w->authz, CHALLENGE_DNSACCOUNT01, "token"));
+    (void)snprintf(record, sizeof(record), "%s 1 IN TXT \"%s\"", owner, target.digest);
+    fx_loop_say(w->l, 1, owner, record);
+    post(w, part(&w->authz, CHALLENGE_DNSACCOUNT01, "url"), "processing");
+    fx_drive(w->l);
+    expect_authz(w, "valid", 1);
+    assert_string_equal(part(&w->authz, CHALLENGE_DNSACCOUNT01, "status"), "valid");
+    authz_row_clear(&row);
+}
+
+/* A record that lasts; the authorization does not outlive it. */
+static void test_dns_persist01(void **state)
+{
+    struct world *w = *state;
+    char record[600];
+    int64_t until = clock_unix_s() + 3600;
+
+    begin(w, NAME);
+    (void)snprintf(record, sizeof(record),
+                   "_validation-persist." FAR
+                   ". 1 IN TXT \"ca.svc.test; accounturi=%s; persistUntil=%lld\"",
+                   w->f->kid, (long long)until);
+    fx_loop_say(w->l, 1, "_validation-persist." FAR ".", record);
+    post(w, part(&w->authz, CHALLENGE_DNSPERSIST01, "url"), "processing");
+    fx_drive(w->l);
+    expect_authz(w, "valid", 1);
+    assert_int_equal(fx_number(w->f, "SELECT expires_unix FROM acme_authz", NULL), until);
+    expect_order(w, "ready");
+    clock_shift((int64_t)3601 * 1000);
+    expect_authz(w, "expired", 1);
+    clock_shift(-(int64_t)3601 * 1000);
+}
+
 /* What was under way goes on after a restart, each type of it. */
 static void test_resumed(void **state)
 {
@@ -404,6 +470,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_failure_ends_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_first_success_wins, setup, teardown),
         cmocka_unit_test_setup_teardown(test_http01, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dns_account01, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dns_persist01, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resumed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deactivated_meanwhile, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_validations, setup_limited, teardown),

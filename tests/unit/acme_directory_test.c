@@ -105,8 +105,8 @@ static void test_pinned_orders(void **state)
         {"/acme/p/devices/new-order", ORDER "}", 201, "devices"},
         {"/acme/new-order", ORDER ",\"profile\":\"devices\"}", 201, "devices"},
         {"/acme/new-order", ORDER ",\"profile\":\"default\"}", 201, "default"},
-        {"/acme/new-order", ORDER ",\"profile\":\"\"}", 201, ""},
-        {"/acme/new-order", ORDER "}", 201, ""},
+        {"/acme/new-order", ORDER ",\"profile\":\"\"}", 201, "default"},
+        {"/acme/new-order", ORDER "}", 201, "default"},
     };
     struct fx *f = *state;
     struct reply reply = {0};

@@ -43,6 +43,7 @@ struct fx {
     struct maker key;
     char kid[256];    /* of key's account */
     const char *peer; /* of the requests; NULL: 192.0.2.1 */
+    bool is_chaos;    /* from the next start on */
 };
 
 struct reply {
@@ -95,7 +96,8 @@ SUPPORT void fx_start(struct fx *f)
                                       .zones = f->zones,
                                       .delegate = f->delegate,
                                       .https_port = 443,
-                                      .resolve = &f->resolve};
+                                      .resolve = &f->resolve,
+                                      .is_chaos = f->is_chaos};
     must(acme_new(&acme, &f->acme));
     must(acme_routes(f->acme, routes, ARRAY_N(routes), &n));
     must(http_router_new(routes, n, &f->router));

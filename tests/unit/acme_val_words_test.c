@@ -1,6 +1,7 @@
 /* Phrases, and what a peer sent, fit to print. */
 #include "acme-server/val_words.h"
 
+#include "core/util/clock.h"
 #include "core/util/mem.h"
 
 #include <setjmp.h>
@@ -53,11 +54,39 @@ static void test_trail(void **state)
     buf_clear(&trail);
 }
 
+static void test_skew(void **state)
+{
+    static const struct {
+        int64_t ahead;
+        const char *want;
+    } CASES[] = {
+        {0, ""},
+        {30, ""},
+        {-30, ""},
+        {90, "its clock is 90 s ahead of ours"},
+        {-90, "its clock is 90 s behind ours"},
+        {-330, "its clock is 5 min behind ours"},
+        {3600 + 30, "its clock is 60 min ahead of ours"},
+        {-3 * 3600 - 30, "its clock is 3 h behind ours"},
+        {86400 + 30, "its clock is 24 h ahead of ours"},
+        {400 * 86400 + 30, "its clock is 400 days ahead of ours"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(CASES); i++) {
+        struct buf trail = BUF_INIT(200);
+        val_skew(&trail, "its clock", clock_unix_s() + CASES[i].ahead);
+        assert_string_equal(buf_str(&trail), CASES[i].want);
+        buf_clear(&trail);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_printable),
         cmocka_unit_test(test_trail),
+        cmocka_unit_test(test_skew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

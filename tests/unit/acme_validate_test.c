@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include "tests/unit/acme_loop.h"
+#include "tests/unit/acme_pieces.h"
 
 static int setup(void **state)
 {
@@ -40,36 +41,6 @@ static int teardown_pool(void **state)
 
 static const char *const FAR[] = {"a.far.test"};
 #define FAR_OWNER "_acme-challenge.a.far.test."
-
-struct pieces {
-    struct reply order, authz, reply;
-    char digest[TXT_VALUE_LEN + 1];
-    char url[512];
-};
-
-static void order_one(struct fx *f, const char *const *name, struct pieces *p)
-{
-    fx_order(f, name, 1, &p->order);
-    expect_status(&p->order, 201);
-    fx_authz(f, &p->order, 0, &p->authz);
-    digest_of(f, &p->authz, p->digest);
-    (void)snprintf(p->url, sizeof(p->url), "%s", challenge_member(&p->authz, "url"));
-}
-
-static void pieces_clear(struct pieces *p)
-{
-    reply_clear(&p->order);
-    reply_clear(&p->authz);
-    reply_clear(&p->reply);
-}
-
-static void expect_challenge(struct fx *f, struct pieces *p, const char *status)
-{
-    fx_post(f, p->url, "", &p->reply);
-    if (strcmp(member(&p->reply, "status"), status) != 0) {
-        fail_msg("not %s: %s", status, p->reply.body);
-    }
-}
 
 /* --- tests ------------------------------------------------------------------------------------ */
 

@@ -75,11 +75,62 @@ static void test_one_holder(void **state)
     (void)close(second);
 }
 
+static void put(const char *dir, const char *name)
+{
+    char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    int file = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(file >= 0);
+    (void)close(file);
+}
+
+static void take(const char *dir, const char *name)
+{
+    char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* A directory is for the test mode from the start and for ever, or never. */
+static void test_chaos(void **state)
+{
+    char path[128];
+    char link[256];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/mode", root);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(state_dir_chaos(path, false).code, ERR_OK); /* leaves no mark */
+    put(path, "bailiwick.db");
+    assert_int_equal(state_dir_chaos(path, true).code, ERR_CONFIG);
+    assert_non_null(strstr(err_trace()->text, "not made with --chaos"));
+    assert_int_equal(state_dir_chaos(path, false).code, ERR_OK);
+    take(path, "bailiwick.db");
+    /* Somebody's link in the mark's place is no new directory's mark. */
+    (void)snprintf(link, sizeof(link), "%s/chaos", path);
+    assert_int_equal(symlink("/nowhere", link), 0);
+    assert_int_equal(state_dir_chaos(path, false).code, ERR_CONFIG);
+    take(path, "chaos");
+    assert_int_equal(state_dir_chaos(path, true).code, ERR_OK);
+    assert_int_equal(state_dir_chaos(path, false).code, ERR_CONFIG);
+    assert_non_null(strstr(err_trace()->text, "--chaos"));
+    put(path, "bailiwick.db");
+    assert_int_equal(state_dir_chaos(path, true).code, ERR_OK);
+    assert_int_equal(state_dir_chaos(path, false).code, ERR_CONFIG);
+    take(path, "bailiwick.db");
+    take(path, "chaos");
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(state_dir_chaos(path, true).code, ERR_IO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_one_holder),
+        cmocka_unit_test(test_chaos),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
