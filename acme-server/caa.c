@@ -10,7 +10,7 @@
 #include "core/util/clock.h"
 #include "core/util/mem.h"
 
-enum step_state { STEP_ASKED, STEP_NONE, STEP_FOUND };
+enum step_state { STEP_ASKED, STEP_NONE, STEP_FOUND, STEP_FAILED /* by our own fault */ };
 
 /* One name. All of them are asked at once, so that a silent resolver costs its time only once. */
 struct step {
@@ -142,12 +142,19 @@ static void finish(struct caa_climb *climb, enum caa_verdict verdict, const char
     fn(arg, verdict, detail);
 }
 
-/* As soon as the nearest name with records is known. */
+/* As soon as the nearest name with records is known. What we could not even ask for may hide
+ * records that forbid: unlike an answer of DNS, it is no "none". */
 static void decide(struct caa_climb *climb)
 {
     for (size_t i = 0; i < climb->steps_n; i++) {
         const struct step *step = &climb->steps[i];
         if (step->state == STEP_ASKED) {
+            return;
+        }
+        if (step->state == STEP_FAILED) {
+            buf_printf(climb->trail, "%sthis server could not ask for the CAA records of %s",
+                       climb->trail->len == 0 ? "" : "; ", step->name);
+            finish(climb, CAA_UNKNOWN, "");
             return;
         }
         if (step->state == STEP_FOUND) {
@@ -203,7 +210,7 @@ static void ask(struct step *step)
     struct err e = lookup_start(climb->net->lookups, step->name, LOOKUP_CAA, climb->deadline_ms,
                                 climb->trail, on_found, step, &step->lookup);
     if (e.code != ERR_OK) {
-        step->state = STEP_NONE;
+        step->state = STEP_FAILED;
     }
 }
 
@@ -218,7 +225,7 @@ static void on_start(void *arg)
             continue;
         }
         ask(&climb->steps[i]);
-        is_over = climb->steps[i].state == STEP_FOUND;
+        is_over = climb->steps[i].state == STEP_FOUND || climb->steps[i].state == STEP_FAILED;
     }
     decide(climb);
 }

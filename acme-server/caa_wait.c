@@ -82,8 +82,7 @@ static void wait_begin(void *arg)
                                  &item->trail, item_end, item);
         if (e.code != ERR_OK) {
             log_err(LOG_ERROR, "acme.caa", e);
-            item_end(item, CAA_FORBIDDEN,
-                     "CAA could not be looked up: finalize again in a moment.");
+            item_end(item, CAA_UNKNOWN, "");
         }
     }
 }

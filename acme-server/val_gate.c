@@ -1,5 +1,7 @@
 #include "acme-server/val_gate.h"
 
+#include <string.h>
+
 #include "core/util/clock.h"
 #include "core/util/mem.h"
 
@@ -8,7 +10,8 @@ struct line {
 };
 struct val_gate {
     struct loop *loop;
-    struct line in, waiting; /* the longest there first */
+    struct line in;      /* the longest there first */
+    struct line waiting; /* the first of each account, the next one to come first */
     size_t in_n;
     struct loop_timer timer;
 };
@@ -57,6 +60,48 @@ static void quit(struct line *line, struct val_turn *turn)
     }
 }
 
+/* --- those who wait --------------------------------------------------------------------------- */
+
+static void wait_in_line(struct val_gate *gate, struct val_turn *turn)
+{
+    struct val_turn *first = gate->waiting.first;
+
+    while (first != NULL && strcmp(first->account_id, turn->account_id) != 0) {
+        first = first->next;
+    }
+    if (first == NULL) {
+        turn->st = TURN_FIRST;
+        turn->ring_prev = turn;
+        turn->ring_next = turn;
+        join(&gate->waiting, turn);
+        return;
+    }
+    turn->st = TURN_BEHIND; /* the account's last one */
+    turn->ring_prev = first->ring_prev;
+    turn->ring_next = first;
+    turn->ring_prev->ring_next = turn;
+    first->ring_prev = turn;
+}
+
+/* Whatever becomes of it, its account's next one is behind all other accounts now. */
+static void wait_no_more(struct val_gate *gate, struct val_turn *turn)
+{
+    struct val_turn *heir = turn->ring_next;
+
+    turn->ring_prev->ring_next = heir;
+    heir->ring_prev = turn->ring_prev;
+    if (turn->st == TURN_BEHIND) {
+        return;
+    }
+    quit(&gate->waiting, turn);
+    if (heir != turn) {
+        heir->st = TURN_FIRST;
+        join(&gate->waiting, heir);
+    }
+}
+
+/* --- turns ------------------------------------------------------------------------------------ */
+
 static void let_in(struct val_gate *gate, struct val_turn *turn)
 {
     turn->st = TURN_IS;
@@ -89,7 +134,7 @@ static void work(void *arg)
     void *fn_arg = NULL;
 
     if (gate->in_n < VAL_TURNS_MAX && next != NULL) {
-        quit(&gate->waiting, next);
+        wait_no_more(gate, next);
         let_in(gate, next);
         fn = next->begin;
         fn_arg = next->arg;
@@ -110,8 +155,7 @@ bool val_gate_enter(struct val_gate *gate, struct val_turn *turn)
         let_in(gate, turn);
         return true;
     }
-    turn->st = TURN_WAITS;
-    join(&gate->waiting, turn);
+    wait_in_line(gate, turn);
     plan(gate);
     return false;
 }
@@ -121,8 +165,9 @@ void val_gate_leave(struct val_gate *gate, struct val_turn *turn)
     switch (turn->st) {
     case TURN_NONE:
         return;
-    case TURN_WAITS:
-        quit(&gate->waiting, turn);
+    case TURN_FIRST:
+    case TURN_BEHIND:
+        wait_no_more(gate, turn);
         break;
     case TURN_IS:
         quit(&gate->in, turn);

@@ -381,6 +381,7 @@ struct err val_http01_start(struct val_net *net, const struct val_attempt *attem
     probe->attempt = *attempt;
     probe->url = url;
     probe->result.type = PROBLEM_CONNECTION;
+    probe->turn.account_id = probe->attempt.target->account_id;
     probe->turn.begin = on_turn;
     probe->turn.over = on_turn_over;
     probe->turn.arg = probe;

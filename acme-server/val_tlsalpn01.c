@@ -180,10 +180,11 @@ static void say_skew(const struct probe *probe)
 
     if (from != NULL && now != NULL && ASN1_TIME_diff(&days, &seconds, now, from) == 1 &&
         (days > 0 || seconds > 0)) {
-        val_skew(probe->attempt.trail, "the start of its certificate",
+        val_skew(probe->attempt.trail, "its clock (by the start of its certificate)",
                  clock_unix_s() + (int64_t)days * 86400 + seconds);
     }
     ASN1_TIME_free(now);
+    ERR_clear_error(); /* a date that cannot be read is no failure of ours */
 }
 
 static void judge(struct probe *probe)
@@ -386,6 +387,7 @@ struct err val_tlsalpn01_start(struct val_net *net, const struct val_attempt *at
     probe->attempt = *attempt;
     probe->fd = -1;
     probe->result.type = PROBLEM_CONNECTION;
+    probe->turn.account_id = probe->attempt.target->account_id;
     probe->turn.begin = on_turn;
     probe->turn.over = on_turn_over;
     probe->turn.arg = probe;

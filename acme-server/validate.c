@@ -72,7 +72,7 @@ static void job_finish(struct validator *v, struct job *job, enum outcome outcom
 /* Takes one ready job, runs it with the lock open. */
 static bool run_one(struct validator *v)
 {
-    struct job *job = v->lists[LIST_READY].first;
+    struct job *job = v->ready.first;
 
     if (job == NULL) {
         return false;
@@ -141,6 +141,13 @@ static void *work(void *arg)
 
 /* --- outside ---------------------------------------------------------------------------------- */
 
+static struct err fill(struct validator *v)
+{
+    v->sleeping = mem_array(VALIDATE_JOBS_MAX, sizeof(*v->sleeping)); /* pages come as it grows */
+    TRY_PTR(v->sleeping);
+    return places_init(&v->places, v->acme);
+}
+
 struct err validator_new(struct acme *acme, struct validator **out)
 {
     struct validator *v = mem_zalloc(sizeof(*v));
@@ -153,7 +160,7 @@ struct err validator_new(struct acme *acme, struct validator **out)
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&v->work, &attr);
     (void)pthread_condattr_destroy(&attr);
-    struct err e = places_init(&v->places, acme);
+    struct err e = fill(v);
     if (e.code != ERR_OK) {
         validator_free(v);
         return e;
@@ -202,6 +209,7 @@ void validator_free(struct validator *v)
         }
     }
     places_clear(&v->places);
+    mem_free(v->sleeping);
     (void)pthread_cond_destroy(&v->work);
     (void)pthread_mutex_destroy(&v->lock);
     mem_free(v);

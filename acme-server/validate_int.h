@@ -11,7 +11,7 @@
 
 #define VALIDATE_BUCKETS 1024u
 
-enum job_list { LIST_NONE, LIST_READY, LIST_SLEEPING, LISTS_N };
+enum job_list { LIST_NONE, LIST_READY, LIST_SLEEPING };
 
 /* What a job needs next. */
 enum job_step {
@@ -46,14 +46,15 @@ struct job {
     size_t asking_n; /* resolvers that have not answered that */
     int64_t deadline_ms;
     int64_t not_before_ms; /* of the test mode */
-    int64_t next_ms;
+    int64_t next_ms;       /* when it wakes, LIST_SLEEPING */
+    size_t place;          /* in v->sleeping, LIST_SLEEPING */
     struct val_result result;
     struct buf trail;
     struct val_attempt attempt;
     enum job_list list;
     struct job *chain;        /* of its authorization's bucket */
     struct job *digest_chain; /* of its digest's bucket */
-    struct job *prev, *next;
+    struct job *prev, *next;  /* LIST_READY */
 };
 
 struct list {
@@ -67,7 +68,9 @@ struct validator {
     bool is_stopping;
     pthread_t threads[ACME_VALIDATORS];
     unsigned threads_n;
-    struct list lists[LISTS_N]; /* LIST_SLEEPING in the order of next_ms */
+    struct list ready;
+    struct job **sleeping; /* a binary heap by next_ms, room for VALIDATE_JOBS_MAX */
+    size_t sleeping_n;
     struct job *buckets[VALIDATE_BUCKETS];
     struct job *digests[VALIDATE_BUCKETS];
     size_t jobs_n;
@@ -96,7 +99,7 @@ void validator_ask_outside(struct job *job);
 /* All with the lock held. */
 void validator_push_ready(struct validator *v, struct job *job);
 void validator_push_sleeping(struct validator *v, struct job *job, int64_t until_ms);
-/* Off the list that it is on, if any. */
+/* Off what it waits on, if anything. */
 void validator_unlist(struct validator *v, struct job *job);
 struct job **validator_bucket(struct job **buckets, const char *key);
 struct job *validator_find(struct validator *v, const struct val_target *target);

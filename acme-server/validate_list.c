@@ -5,39 +5,28 @@
 #include "core/util/clock.h"
 #include "core/util/mem.h"
 
-static void list_put_after(struct validator *v, enum job_list which, struct job *after,
-                           struct job *job)
-{
-    struct list *list = &v->lists[which];
+/* --- ready ------------------------------------------------------------------------------------ */
 
-    job->list = which;
-    job->prev = after;
-    job->next = after == NULL ? list->first : after->next;
+void validator_push_ready(struct validator *v, struct job *job)
+{
+    struct list *list = &v->ready;
+
+    job->list = LIST_READY;
+    job->prev = list->last;
+    job->next = NULL;
     if (job->prev == NULL) {
         list->first = job;
     } else {
         job->prev->next = job;
     }
-    if (job->next == NULL) {
-        list->last = job;
-    } else {
-        job->next->prev = job;
-    }
-}
-
-void validator_push_ready(struct validator *v, struct job *job)
-{
-    list_put_after(v, LIST_READY, v->lists[LIST_READY].last, job);
+    list->last = job;
     (void)pthread_cond_signal(&v->work);
 }
 
-void validator_unlist(struct validator *v, struct job *job)
+static void leave_ready(struct validator *v, struct job *job)
 {
-    struct list *list = &v->lists[job->list];
+    struct list *list = &v->ready;
 
-    if (job->list == LIST_NONE) {
-        return;
-    }
     if (job->prev == NULL) {
         list->first = job->next;
     } else {
@@ -48,23 +37,96 @@ void validator_unlist(struct validator *v, struct job *job)
     } else {
         job->next->prev = job->prev;
     }
-    job->list = LIST_NONE;
 }
 
-/* Most sleep equally long, so that the place is near the end. */
+/* --- sleeping: a heap, as a second's wait must not look at everybody who waits longer ---------- */
+
+static void settle(struct validator *v, struct job *job, size_t place)
+{
+    v->sleeping[place] = job;
+    job->place = place;
+}
+
+static void sift_up(struct validator *v, struct job *job, size_t place)
+{
+    while (place > 0 && v->sleeping[(place - 1) / 2]->next_ms > job->next_ms) {
+        settle(v, v->sleeping[(place - 1) / 2], place);
+        place = (place - 1) / 2;
+    }
+    settle(v, job, place);
+}
+
+static void sift_down(struct validator *v, struct job *job, size_t place)
+{
+    for (;;) {
+        size_t child = 2 * place + 1;
+        if (child + 1 < v->sleeping_n &&
+            v->sleeping[child + 1]->next_ms < v->sleeping[child]->next_ms) {
+            child++;
+        }
+        if (child >= v->sleeping_n || v->sleeping[child]->next_ms >= job->next_ms) {
+            break;
+        }
+        settle(v, v->sleeping[child], place);
+        place = child;
+    }
+    settle(v, job, place);
+}
+
+/* Its place goes to the last one, which may belong higher or deeper. */
+static void leave_sleeping(struct validator *v, struct job *job)
+{
+    struct job *last = v->sleeping[--v->sleeping_n];
+
+    if (last == job) {
+        return;
+    }
+    if (last->next_ms < job->next_ms) {
+        sift_up(v, last, job->place);
+    } else {
+        sift_down(v, last, job->place);
+    }
+}
+
 void validator_push_sleeping(struct validator *v, struct job *job, int64_t until_ms)
 {
-    struct job *after = v->lists[LIST_SLEEPING].last;
-
+    job->list = LIST_SLEEPING;
     job->next_ms = until_ms;
-    while (after != NULL && after->next_ms > until_ms) {
-        after = after->prev;
-    }
-    list_put_after(v, LIST_SLEEPING, after, job);
-    if (after == NULL) {
+    sift_up(v, job, v->sleeping_n++);
+    if (job->place == 0) {
         (void)pthread_cond_broadcast(&v->work); /* a new first deadline */
     }
 }
+
+void validator_unlist(struct validator *v, struct job *job)
+{
+    switch (job->list) {
+    case LIST_NONE:
+        break;
+    case LIST_READY:
+        leave_ready(v, job);
+        break;
+    case LIST_SLEEPING:
+        leave_sleeping(v, job);
+        break;
+    }
+    job->list = LIST_NONE;
+}
+
+/* Wake what is due; returns the milliseconds until the next one, -1 when nothing sleeps. */
+int64_t validator_promote(struct validator *v)
+{
+    int64_t now = clock_mono_ms();
+
+    while (v->sleeping_n > 0 && v->sleeping[0]->next_ms <= now) {
+        struct job *job = v->sleeping[0];
+        validator_unlist(v, job);
+        validator_push_ready(v, job);
+    }
+    return v->sleeping_n == 0 ? -1 : v->sleeping[0]->next_ms - now;
+}
+
+/* --- tables ----------------------------------------------------------------------------------- */
 
 struct job **validator_bucket(struct job **buckets, const char *key)
 {
@@ -143,18 +205,4 @@ void validator_drop(struct validator *v, struct job *job)
         places_leave(&v->places, &job->target, job->is_local);
     }
     validator_job_free(job);
-}
-
-/* Wake what is due; returns the milliseconds until the next one, -1 when nothing sleeps. */
-int64_t validator_promote(struct validator *v)
-{
-    struct list *list = &v->lists[LIST_SLEEPING];
-    int64_t now = clock_mono_ms();
-
-    while (list->first != NULL && list->first->next_ms <= now) {
-        struct job *job = list->first;
-        validator_unlist(v, job);
-        validator_push_ready(v, job);
-    }
-    return list->first == NULL ? -1 : list->first->next_ms - now;
 }

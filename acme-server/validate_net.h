@@ -2,9 +2,9 @@
  * dns-* at names that others serve; and CAA.
  *
  * Each *_start() begins one attempt and calls `done` exactly once, never from inside the call and
- * never after val_net_stop(). An attempt ends by deadline_ms at the latest. Everything it saw goes
- * into attempt->trail, a phrase per step, without secrets. Nothing is stored here.
- * Thread: the loop's, except val_net_new(), val_net_stop(), val_net_free() and caa_now(). */
+ * never after val_net_free(), which comes after loop_stop(). An attempt ends by deadline_ms at the
+ * latest. Everything it saw goes into attempt->trail, a phrase per step, without secrets. Nothing is
+ * stored here. Thread: the loop's, except val_net_new(), val_net_free() and caa_now(). */
 #ifndef ACME_SERVER_VALIDATE_NET_H
 #define ACME_SERVER_VALIDATE_NET_H
 
@@ -77,7 +77,8 @@ void val_addresses_cancel(struct val_address_lookup *lookup);
 enum caa_verdict {
     CAA_ALLOWED = 1,
     CAA_FORBIDDEN,
-    CAA_UNKNOWN /* caa_now() only: a name above is not ours and not in the cache */
+    CAA_UNKNOWN /* caa_now(): a name above is not ours and not in the cache; caa_start(): we could not
+                 * ask, by our own fault */
 };
 struct caa_question {
     struct ident ident;
@@ -88,8 +89,9 @@ struct caa_question {
  * thread. ip identifiers are always allowed. */
 enum caa_verdict caa_now(struct val_net *net, const struct caa_question *question,
                          char detail[VALIDATE_DETAIL_MAX]);
-/* The whole climb; look-ups that fail (SERVFAIL, NXDOMAIN, time) count as "no CAA here". Results
- * are cached, at most CAA_CACHE_MAX names, CAA_CACHE_S. */
+/* The whole climb; look-ups that fail (SERVFAIL, NXDOMAIN, time) count as "no CAA here", those that
+ * we cannot begin (LOOKUPS_MAX, memory) do not. Results are cached, at most CAA_CACHE_MAX names,
+ * CAA_CACHE_S. */
 #define CAA_CACHE_MAX 4096u
 #define CAA_CACHE_S 300
 typedef void (*caa_fn)(void *arg, enum caa_verdict verdict, const char *detail);

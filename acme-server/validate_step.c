@@ -42,12 +42,47 @@ void validator_give_back(struct job *job, enum job_step step, int64_t until_ms)
     (void)pthread_mutex_unlock(&v->lock);
 }
 
+/* The next look of what is asked for again and again. */
+static int64_t next_poll(const struct job *job, int64_t now)
+{
+    return now + VALIDATE_POLL_MS < job->deadline_ms ? now + VALIDATE_POLL_MS : job->deadline_ms;
+}
+
+/* We could not ask for CAA, by our own fault: that must not pass for "no records" under `enforce`. */
+static void caa_failed(struct job *job)
+{
+    int64_t now = clock_mono_ms();
+
+    if (acme_settings(job->v->acme)->caa != CONFIG_CAA_ENFORCE) {
+        validator_give_back(job, last_steps(&job->result), 0);
+        return;
+    }
+    if (now < job->deadline_ms) {
+        validator_give_back(job, STEP_CAA, next_poll(job, now));
+        return;
+    }
+    job->result = (struct val_result){.type = PROBLEM_SERVER_INTERNAL};
+    (void)snprintf(
+        job->result.detail, sizeof(job->result.detail),
+        "The proof for %.255s is right, but its CAA records could not be asked for: this "
+        "server has too much to do; try again later.",
+        job->target.ident.base);
+    validator_give_back(job, STEP_CHECK, 0);
+}
+
 static void caa_done(void *arg, enum caa_verdict verdict, const char *detail)
 {
     struct job *job = arg;
 
-    if (verdict == CAA_FORBIDDEN) {
+    switch (verdict) {
+    case CAA_UNKNOWN:
+        caa_failed(job);
+        return;
+    case CAA_FORBIDDEN:
         caa_forbids(job->v->acme, &job->target, detail, &job->result);
+        break;
+    case CAA_ALLOWED:
+        break;
     }
     validator_give_back(job, last_steps(&job->result), 0);
 }
@@ -60,14 +95,8 @@ static void caa_begin(struct job *job)
 
     if (e.code != ERR_OK) {
         log_err(LOG_ERROR, "acme.caa", e);
-        validator_give_back(job, STEP_CAA, clock_mono_ms() + VALIDATE_POLL_MS);
+        caa_failed(job);
     }
-}
-
-/* The next look of a dns-* challenge that others answer. */
-static int64_t next_poll(const struct job *job, int64_t now)
-{
-    return now + VALIDATE_POLL_MS < job->deadline_ms ? now + VALIDATE_POLL_MS : job->deadline_ms;
 }
 
 static void net_done(void *arg, const struct val_result *result)

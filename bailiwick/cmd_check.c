@@ -1,9 +1,11 @@
 /* bailiwick check */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "bailiwick/cli.h"
+#include "ca/ca.h"
 #include "core/util/mem.h"
 
 static const char HELP[] =
@@ -39,6 +41,171 @@ static void print_zone(const struct config_zone *zone)
     (void)puts(zone->ingress_n == 0 ? " none" : "");
 }
 
+static void print_preauthorized(const struct config_client *client)
+{
+    (void)printf("  %-15s%s gets its names without a challenge, from", "preauthorized",
+                 client->name);
+    for (size_t i = 0; i < client->networks_n; i++) {
+        char text[IP_TEXT_MAX + 5];
+        ip_net_text(&client->networks[i], text);
+        (void)printf(" %s", text);
+    }
+    (void)puts(client->networks_n == 0 ? " anywhere" : "");
+}
+
+static void print_profile(void *ctx, const struct ca_profile *profile)
+{
+    const char **label = ctx;
+
+    (void)printf("  %-15s%s: %s\n", *label, profile->name, profile->description);
+    *label = "";
+}
+
+/* --- what is not default in acme: and validation: ---------------------------------------------- */
+
+enum setting_kind {
+    SETTING_NUMBER,
+    SETTING_SECONDS,
+    SETTING_BOOL,
+    SETTING_TEXT,
+    SETTING_CAA,
+    SETTING_NAMES,
+    SETTING_NETS
+};
+
+static const struct setting {
+    const char *block, *key;
+    enum setting_kind kind;
+    size_t offset, n_offset;
+} SETTINGS[] = {
+#define AT(member) offsetof(struct config_acme, member), 0
+#define AT_LIST(member)                                                                            \
+    offsetof(struct config_acme, member), offsetof(struct config_acme, member##_n)
+    {"acme", "terms_of_service", SETTING_TEXT, AT(terms_of_service)},
+    {"acme", "external_account_required", SETTING_BOOL, AT(external_account_required)},
+    {"acme", "authorization_reuse", SETTING_SECONDS, AT(authorization_reuse_s)},
+    {"acme", "retry_after", SETTING_SECONDS, AT(retry_after_s)},
+    {"acme", "orders_per_page", SETTING_NUMBER, AT(orders_per_page)},
+    {"acme", "min_rsa_bits", SETTING_NUMBER, AT(min_rsa_bits)},
+    {"acme", "blocked_names", SETTING_NAMES, AT_LIST(blocked_names)},
+    {"acme", "ip_networks", SETTING_NETS, AT_LIST(ip_networks)},
+    {"acme", "caa", SETTING_CAA, AT(caa)},
+    {"acme", "rate_limits.new_accounts", SETTING_NUMBER, AT(limit_new_accounts)},
+    {"acme", "rate_limits.orders", SETTING_NUMBER, AT(limit_orders)},
+    {"acme", "rate_limits.failed_validations", SETTING_NUMBER, AT(limit_failed_validations)},
+    {"acme", "rate_limits.pending_validations", SETTING_NUMBER, AT(limit_pending_validations)},
+    {"validation", "http_port", SETTING_NUMBER, AT(http_port)},
+    {"validation", "tls_port", SETTING_NUMBER, AT(tls_port)},
+    {"validation", "allow", SETTING_NETS, AT_LIST(allow)},
+#undef AT
+#undef AT_LIST
+};
+
+static void put_seconds(struct buf *out, int64_t seconds)
+{
+    static const struct {
+        int64_t seconds;
+        char unit;
+    } UNITS[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    size_t i = 0;
+
+    if (seconds == 0) {
+        buf_putc(out, '0');
+        return;
+    }
+    while (seconds % UNITS[i].seconds != 0) {
+        i++;
+    }
+    buf_printf(out, "%" PRId64 "%c", seconds / UNITS[i].seconds, UNITS[i].unit);
+}
+
+static void put_caa(struct buf *out, enum config_caa caa)
+{
+    switch (caa) {
+    case CONFIG_CAA_REPORT:
+        buf_puts(out, "report");
+        break;
+    case CONFIG_CAA_ENFORCE:
+        buf_puts(out, "enforce");
+        break;
+    case CONFIG_CAA_OFF:
+        buf_puts(out, "off");
+        break;
+    }
+}
+
+static void put_nets(struct buf *out, const struct ip_net *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char text[IP_TEXT_MAX + 5];
+        ip_net_text(&list[i], text);
+        buf_printf(out, "%s%s", i == 0 ? "" : " ", text);
+    }
+}
+
+static void put_names(struct buf *out, char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(out, "%s%s", i == 0 ? "" : " ", list[i]);
+    }
+}
+
+static void put_setting(struct buf *out, const struct setting *setting,
+                        const struct config_acme *acme)
+{
+    const char *base = (const char *)acme;
+    const void *at = base + setting->offset;
+    const size_t *n = (const void *)(base + setting->n_offset); /* of lists */
+
+    switch (setting->kind) {
+    case SETTING_NUMBER:
+        buf_printf(out, "%" PRId64, *(const int64_t *)at);
+        break;
+    case SETTING_SECONDS:
+        put_seconds(out, *(const int64_t *)at);
+        break;
+    case SETTING_BOOL:
+        buf_puts(out, *(const bool *)at ? "true" : "false");
+        break;
+    case SETTING_TEXT:
+        buf_puts(out, *(char *const *)at);
+        break;
+    case SETTING_CAA:
+        put_caa(out, *(const enum config_caa *)at);
+        break;
+    case SETTING_NAMES:
+        put_names(out, *(char **const *)at, *n);
+        break;
+    case SETTING_NETS:
+        put_nets(out, *(struct ip_net *const *)at, *n);
+        break;
+    }
+}
+
+/* The defaults are what a file that says nothing gives. */
+static void print_settings(const struct config *cfg)
+{
+    AUTO(config_freep) struct config *defaults = NULL;
+    AUTO(buf_clear) struct buf problems = BUF_INIT(CONFIG_FILE_MAX);
+    const char *block = "";
+
+    if (config_parse("defaults", "", 0, &problems, &defaults).code != ERR_OK) {
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_N(SETTINGS); i++) {
+        AUTO(buf_clear) struct buf value = BUF_INIT(CONFIG_FILE_MAX);
+        AUTO(buf_clear) struct buf preset = BUF_INIT(CONFIG_FILE_MAX);
+        put_setting(&value, &SETTINGS[i], &cfg->acme);
+        put_setting(&preset, &SETTINGS[i], &defaults->acme);
+        if (strcmp(buf_str(&value), buf_str(&preset)) != 0) {
+            bool is_new = strcmp(block, SETTINGS[i].block) != 0;
+            (void)printf("  %-15s%s: %s\n", is_new ? SETTINGS[i].block : "", SETTINGS[i].key,
+                         buf_str(&value));
+            block = SETTINGS[i].block;
+        }
+    }
+}
+
 static void print_summary(const struct config *cfg)
 {
     (void)printf("  %-15s%s\n", "file", cfg->path == NULL ? "none" : cfg->path);
@@ -60,6 +227,14 @@ static void print_summary(const struct config *cfg)
     (void)printf("  %-15s%s\n", "delegate zone", cfg->delegate_zone);
     print_endpoints("resolvers", cfg->resolvers, cfg->resolvers_n);
     (void)printf("  %-15s%zu\n", "clients", cfg->clients_n);
+    for (size_t i = 0; i < cfg->clients_n; i++) {
+        if (cfg->clients[i].is_preauthorized) {
+            print_preauthorized(&cfg->clients[i]);
+        }
+    }
+    const char *label = "profiles";
+    ca_profile_each(&cfg->acme, print_profile, &label);
+    print_settings(cfg);
 }
 
 /* A client whose names all lie outside the zones can publish, but gets nothing from us. */
@@ -91,6 +266,11 @@ static void print_warnings(const struct config *cfg)
     for (size_t i = 0; i < cfg->clients_n; i++) {
         if (is_outside(cfg, &cfg->clients[i])) {
             (void)printf("warning: all names of client '%s' lie outside the zones\n",
+                         cfg->clients[i].name);
+        }
+        if (cfg->clients[i].is_preauthorized && cfg->clients[i].networks_n == 0) {
+            (void)printf("warning: client '%s' is preauthorized without networks; whoever has its "
+                         "secret gets certificates for its names from anywhere\n",
                          cfg->clients[i].name);
         }
     }

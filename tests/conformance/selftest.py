@@ -25,14 +25,14 @@ BAD_ROWS = {
     "a reason that names no test": "| 3 | MUST | lists profiles | does not apply: there is nothing here (`test_a.py::test_gone`) |\n",
     "a MUST that is not followed": "| 3 | MUST | lists profiles | not followed: nobody would want that to be so |\n",
 }
-RECIPE = "## Client\n\nRun by `tests/e2e/test_recipes.py`.\n\n<!-- test:client -->\n```sh\nclient --server URL\n```\n"
+RECIPE = "## Recipes\n\n### Client\n\nRun by `tests/e2e/test_recipes.py`.\n\n<!-- test:client -->\n```sh\nclient --server URL\n```\n"
 BAD_RECIPES = {
     "nobody says whether it is run": RECIPE.replace("Run by `tests/e2e/test_recipes.py`.", "It works."),
     "a test file that is not there": RECIPE.replace("test_recipes.py", "test_gone.py"),
     "run, but nothing is marked": RECIPE.replace("<!-- test:client -->\n", ""),
     "marked, but run by nobody": RECIPE.replace("test:client", "test:other"),
     "not run, but marked": RECIPE.replace("Run by `tests/e2e/test_recipes.py`.", "Not run by our tests."),
-    "one mark twice": RECIPE + RECIPE.replace("## Client", "## Client two"),
+    "one mark twice": RECIPE + RECIPE.replace("## Recipes\n\n### Client", "### Client two"),
     "a mark without a block": RECIPE.replace("```sh\nclient --server URL\n```\n", "words\n"),
 }
 

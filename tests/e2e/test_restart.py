@@ -1,6 +1,10 @@
 """Jobs, nonces, accounts and certificates across restarts."""
 import pathlib
+import threading
 
+import pytest
+
+from hostile import SETTINGS, Dns, Tcp, Webroot, many_addresses, wait_for_end
 from jws_client import Acme, split_chain
 from tools import txt_values
 
@@ -77,3 +81,45 @@ def test_root_account_certificate_and_values_survive(make_appliance):
         again = Acme(app, key=acme.key)
         assert again.post(again.urls["newAccount"], {"onlyReturnExisting": True}).headers["Location"] == acme.kid
     assert len(split_chain(chain)) >= 2
+
+
+class Waking:
+    """A web server that says nothing until it is told to; `asked` is set when somebody has come."""
+
+    def __init__(self):
+        self.webroot, self.asked, self.is_awake = Webroot(), threading.Event(), False
+
+    def __call__(self, connection):
+        if self.is_awake:
+            self.webroot(connection)
+            return
+        self.asked.set()
+        wait_for_end(connection)
+
+
+@pytest.fixture(scope="module")
+def addresses(resolv_conf):
+    many_addresses()
+
+
+@pytest.mark.parametrize("end", ["stop", "kill9"])
+def test_a_validation_in_flight_goes_on_after_the_end(make_appliance, addresses, end):
+    """The daemon ends while it waits for the target's answer; the next one asks again."""
+    assert addresses is None
+    target = Waking()
+    with Dns() as resolver, Tcp("10.66.0.60", 80, target):
+        resolver.put("flight.corp.test", "10.66.0.60")
+        app = make_appliance(**SETTINGS).start()
+        acme = Acme(app).register()
+        url, order = acme.order("flight.corp.test")
+        _, challenge = acme.challenge_of(order["authorizations"][0], "http-01")
+        target.webroot.put(acme, challenge)
+        assert acme.post(challenge["url"], {}).json()["status"] == "processing"
+        assert target.asked.wait(30)
+        getattr(app, end)()
+        target.is_awake = True
+        app.start()
+        acme.nonce = None
+        assert acme.wait(challenge["url"], ("valid", "invalid"))["status"] == "valid"
+        assert acme.finalize(order).json()["status"] == "valid"
+        assert acme.post(url).json()["status"] == "valid"

@@ -29,18 +29,26 @@ static struct caa_question about(const char *name)
 }
 
 struct answer {
-    bool is_allowed;
+    size_t forbidden;
     char detail[VALIDATE_DETAIL_MAX];
 };
 
-static struct answer ask(struct fx_loop *l, const char *name, bool is_fresh)
+static struct answer ask_all(struct fx_loop *l, const char *const *names, size_t n)
 {
-    const struct caa_question question = about(name);
-    struct answer a = {0};
+    struct caa_question questions[8];
+    struct answer a = {.forbidden = 99};
 
-    must(caa_wait(l->f->acme, &question, is_fresh, &a.is_allowed, a.detail));
+    for (size_t i = 0; i < n; i++) {
+        questions[i] = about(names[i]);
+    }
+    must(caa_wait(l->f->acme, questions, n, &a.forbidden, a.detail));
     assert_int_equal(atomic_load(&l->f->acme->caa_waiters), 0);
     return a;
+}
+
+static void expect_allowed(struct fx_loop *l, const char *name)
+{
+    assert_int_equal(ask_all(l, &name, 1).forbidden, 1);
 }
 
 static void test_without_network(void **state)
@@ -50,31 +58,33 @@ static void test_without_network(void **state)
     struct answer a = {0};
     (void)state;
 
-    must(caa_wait(f->acme, &question, false, &a.is_allowed, a.detail));
-    assert_true(a.is_allowed);
+    must(caa_wait(f->acme, &question, 1, &a.forbidden, a.detail));
+    assert_int_equal(a.forbidden, 1);
     fx_free(f);
 }
 
 static void test_answers(void **state)
 {
+    static const char *const names[] = {"none.far.test", "good.far.test", "x.bad.far.test",
+                                        "fresh.far.test", "bad.far.test"};
     struct fx_loop *l = *state;
 
     fx_loop_say(l, 0, "bad.far.test.", "bad.far.test. 1 IN CAA 0 issue \"other.test\"");
     fx_loop_say(l, 1, "good.far.test.", "good.far.test. 1 IN CAA 0 issue \"ca.svc.test\"");
     fx_loop_say(l, 2, "fresh.far.test.", "fresh.far.test. 1 IN CAA 0 issue \";\"");
-    assert_true(ask(l, "fresh.far.test", true).is_allowed); /* nobody runs the loop: not asked */
+    assert_int_equal(ask_all(l, names, 0).forbidden, 0); /* nobody runs the loop: not asked */
     assert_int_equal(l->dns.asked_n, 0);
     must(loop_start(l->f->acme->loop));
-    assert_true(ask(l, "none.far.test", false).is_allowed);
-    assert_true(ask(l, "x.svc.test", false).is_allowed);
-    assert_true(ask(l, "good.far.test", false).is_allowed);
-    const struct answer bad = ask(l, "bad.far.test", false);
-    assert_false(bad.is_allowed);
-    assert_true(strlen(bad.detail) > 15);
-    assert_non_null(strstr(bad.detail, "bad.far.test"));
-    assert_false(ask(l, "x.bad.far.test", false).is_allowed); /* from above */
-    assert_false(ask(l, "bad.far.test", true).is_allowed);    /* known by now */
-    assert_false(ask(l, "fresh.far.test", false).is_allowed);
+    expect_allowed(l, "none.far.test");
+    expect_allowed(l, "good.far.test");
+    expect_allowed(l, "x.svc.test");
+    struct answer a = ask_all(l, names, ARRAY_N(names)); /* the first one that is not allowed */
+    assert_int_equal(a.forbidden, 2);
+    assert_non_null(strstr(a.detail, "bad.far.test"));
+    a = ask_all(l, names + 3, 2);
+    assert_int_equal(a.forbidden, 0);
+    assert_non_null(strstr(a.detail, "fresh.far.test"));
+    assert_int_equal(ask_all(l, names, 2).forbidden, 2);
 }
 
 /* A private name is not blocked by a server that does not answer. */
@@ -84,7 +94,7 @@ static void test_failing_server(void **state)
 
     l->dns.is_failing = true;
     must(loop_start(l->f->acme->loop));
-    assert_true(ask(l, FAR, false).is_allowed);
+    expect_allowed(l, FAR);
 }
 
 static void test_too_many_wait(void **state)
@@ -94,14 +104,12 @@ static void test_too_many_wait(void **state)
     struct answer a = {0};
 
     atomic_store(&l->f->acme->caa_waiters, CAA_WAITERS_MAX);
-    assert_int_equal(caa_wait(l->f->acme, &question, false, &a.is_allowed, a.detail).code,
-                     ERR_BUSY);
+    assert_int_equal(caa_wait(l->f->acme, &question, 1, &a.forbidden, a.detail).code, ERR_BUSY);
     assert_int_equal(atomic_load(&l->f->acme->caa_waiters), CAA_WAITERS_MAX);
-    must(caa_wait(l->f->acme, &question, true, &a.is_allowed, a.detail));
-    assert_true(a.is_allowed);
     atomic_store(&l->f->acme->caa_waiters, 0);
 }
 
+/* What cannot be asked is no answer. */
 static void test_stopped_loop(void **state)
 {
     struct fx_loop *l = *state;
@@ -109,8 +117,7 @@ static void test_stopped_loop(void **state)
     struct answer a = {0};
 
     loop_stop(l->f->acme->loop);
-    assert_int_equal(caa_wait(l->f->acme, &question, false, &a.is_allowed, a.detail).code,
-                     ERR_BAD_STATE);
+    assert_int_equal(caa_wait(l->f->acme, &question, 1, &a.forbidden, a.detail).code, ERR_BUSY);
     assert_int_equal(atomic_load(&l->f->acme->caa_waiters), 0);
 }
 

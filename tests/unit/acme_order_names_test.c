@@ -248,9 +248,11 @@ static void test_client_removed(void **state)
         fx_number(f, "SELECT status FROM acme_order WHERE id = ?1", id_of(pending.location)),
         ORDER_INVALID);
     assert_int_equal(fx_number(f, "SELECT COUNT(*) FROM acme_authz WHERE status = 1", NULL), 0);
+    who_post(f, &bound, bound.kid, "", &reply); /* the account ended with its client, */
+    expect_problem(&reply, 401, "unauthorized");
+    must(access_client_create(f->access, &client, secret)); /* for good */
     who_post(f, &bound, bound.kid, "", &reply);
-    expect_problem(&reply, 403, "unauthorized");
-    assert_non_null(strstr(reply.body, "stored"));
+    expect_problem(&reply, 401, "unauthorized");
     who_clear(&bound);
     reply_clear(&made);
     reply_clear(&pending);
@@ -306,27 +308,26 @@ static void test_preauthorized(void **state)
     reply_clear(&authz);
 }
 
-/* An address, which has no dns-01. */
-static void test_preauthorized_address(void **state)
+/* Never an address: the client's networks say where it may come from, not what it is. */
+static void test_no_preauthorized_address(void **state)
 {
-    static const char *const names[] = {"192.0.2.80", "a.svc.test"};
     struct fx *f = *state;
     struct reply made = {0};
     struct reply authz = {0};
     struct who bound = who_bound(f, "prenet");
 
     who_swap(f, &bound);
-    order(f, IP("192.0.2.80") "," DNS("a.svc.test"), &made);
+    order(f, DNS("a.svc.test"), &made);
     expect_status(&made, 201);
     assert_string_equal(member(&made, "status"), "ready");
-    fx_authz(f, &made, 0, &authz);
-    assert_string_equal(first_challenge(&authz, "type"), "http-01");
-    assert_string_equal(first_challenge(&authz, "status"), "valid");
-    struct cert c = fx_finalize(f, &made, EVP_EC_gen("P-256"), names, 2);
-    cert_clear(&c);
-    order(f, IP("203.0.113.1"), &made); /* allowed to everybody, but not its own */
+    order(f, DNS("a.svc.test") "," IP("192.0.2.80"), &made);
     expect_status(&made, 201);
     assert_string_equal(member(&made, "status"), "pending");
+    fx_authz(f, &made, 1, &authz);
+    assert_string_equal(member(&authz, "status"), "pending");
+    fx_post(f, "/acme/new-authz", "{\"identifier\":" IP("192.0.2.80") "}", &authz);
+    expect_status(&authz, 201);
+    assert_string_equal(member(&authz, "status"), "pending");
     who_swap(f, &bound);
     who_clear(&bound);
     reply_clear(&made);
@@ -398,9 +399,11 @@ static void test_client_gone(void **state)
     fx_start(f);
     must(acme_forget_gone(f->acme));
     assert_int_equal(fx_number(f, "SELECT status FROM acme_order", NULL), ORDER_INVALID);
-    assert_int_equal(fx_number(f, "SELECT status FROM acme_authz", NULL), AUTHZ_INVALID);
+    assert_int_equal(fx_number(f, "SELECT status FROM acme_authz", NULL), AUTHZ_DEACTIVATED);
+    assert_int_equal(fx_number(f, "SELECT status FROM acme_account WHERE client IS NOT NULL", NULL),
+                     ACCOUNT_DEACTIVATED);
     fx_post(f, made.location, "", &reply);
-    expect_problem(&reply, 403, "unauthorized");
+    expect_problem(&reply, 401, "unauthorized");
     who_swap(f, &bound);
     who_clear(&bound);
     reply_clear(&made);
@@ -416,7 +419,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bound_account, setup, teardown),
         cmocka_unit_test_setup_teardown(test_client_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_preauthorized, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_preauthorized_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_preauthorized_address, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flag_taken_away, setup, teardown),
         cmocka_unit_test_setup_teardown(test_client_gone, setup, teardown),
     };

@@ -255,6 +255,23 @@ static void test_prune_in_one_second(void **state)
     expect_timeline(f, ORDER_B, "B:x;");
 }
 
+/* Authorizations that no order needs leave rows as well: their number is bounded whatever the
+ * orders are. */
+static void test_prune_without_orders(void **state)
+{
+    struct fx *f = *state;
+
+    fx_change(f,
+              "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 + 10)"
+              " INSERT INTO acme_record (subject, at_ms, text) SELECT 'x', i, 'y' FROM n",
+              "100000");
+    assert_int_equal(fx_number(f, "SELECT COUNT(*) FROM acme_record", NULL), RECORD_ROWS_MAX + 10);
+    assert_int_equal(prune(f, 1000, 4), 4);
+    assert_int_equal(prune(f, 1000, 100), 6);
+    assert_int_equal(prune(f, 1000, 100), 0);
+    assert_int_equal(fx_number(f, "SELECT MIN(at_ms) FROM acme_record", NULL), 11);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +280,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_instances, setup, teardown),
         cmocka_unit_test_setup_teardown(test_prune, setup, teardown),
         cmocka_unit_test_setup_teardown(test_prune_in_one_second, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_prune_without_orders, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

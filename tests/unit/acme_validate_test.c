@@ -146,45 +146,66 @@ static void test_limit(void **state)
     validator_free(v);
 }
 
-/* What asks the network has a number per account and per name; what looks at home, and what is not
- * limited, has none. A place is free again with its job. */
+/* Numbers per account, per account and identifier, per host that is connected to; what looks at home
+ * has its own, and what is not limited has none. A place is free again with its job. */
 static void test_places(void **state)
 {
     struct fx *f = *state;
     struct validator *v = NULL;
     const char *why = NULL;
     struct val_job job;
+    char name[64];
     unsigned n = 0;
 
     must(validator_new(f->acme, &v));
-    for (unsigned i = 0; i < 3; i++) { /* pending_validations: 20 */
-        job = job_n(n++, true, "svc.test");
+    for (unsigned i = 0; i < 3; i++) {
+        job = job_n(n++, true, "svc.test"); /* 0, 2, 4 */
         must(validator_add(v, &job, &why));
         job = job_n(n++, false, "a.far.test");
         must(validator_add(v, &job, &why));
     }
-    for (unsigned i = 0; i < VALIDATE_PER_TARGET_MAX; i++) {
-        job = job_n(n++, true, "a.far.test");
+    for (unsigned i = 0; i < PLACES_PER_IDENTIFIER; i++) {
+        job = job_n(n++, true, "a.far.test"); /* 6 is the first */
         must(validator_add(v, &job, &why));
     }
     job = job_n(n, true, "a.far.test");
     assert_int_equal(validator_add(v, &job, &why).code, ERR_LIMIT);
-    assert_non_null(strstr(why, "one identifier"));
-    for (unsigned i = VALIDATE_PER_TARGET_MAX; i < 20; i++) {
-        job = job_n(n++, true, "b.far.test");
+    assert_non_null(strstr(why, "identifier"));
+    for (unsigned i = PLACES_PER_IDENTIFIER; i < 20; i++) { /* pending_validations: 20 */
+        (void)snprintf(name, sizeof(name), "n%u.far.test", i);
+        job = job_n(n++, true, name);
         must(validator_add(v, &job, &why));
     }
     job = job_n(n, true, "b.far.test");
     assert_int_equal(validator_add(v, &job, &why).code, ERR_LIMIT);
-    assert_non_null(strstr(why, "per account"));
+    assert_non_null(strstr(why, "pending_validations"));
     memset(job.target.account_id, 'o', OBJECT_ID_LEN);
     must(validator_add(v, &job, &why)); /* somebody else's */
-    (void)pthread_mutex_lock(&v->lock);
-    job = job_n(6, true, "a.far.test"); /* the first of them */
-    struct job *first = validator_find(v, &job.target);
-    assert_non_null(first);
-    validator_drop(v, first);
-    (void)pthread_mutex_unlock(&v->lock);
+    job = job_n(6, true, "a.far.test");
+    validator_decided(v, job.target.authz_id);
+    job = job_n(++n, true, "a.far.test");
+    must(validator_add(v, &job, &why));
+    validator_free(v);
+}
+
+/* Many accounts together cannot have more than so many connections to one host under way. */
+static void test_places_of_a_host(void **state)
+{
+    struct fx *f = *state;
+    struct validator *v = NULL;
+    const char *why = NULL;
+    struct val_job job;
+
+    must(validator_new(f->acme, &v));
+    for (unsigned i = 0; i <= PLACES_PER_HOST; i++) {
+        job = job_n(i, true, "a.far.test");
+        job.target.type = CHALLENGE_HTTP01;
+        (void)snprintf(job.target.account_id, sizeof(job.target.account_id), "%022u", i);
+        assert_int_equal(validator_add(v, &job, &why).code,
+                         i < PLACES_PER_HOST ? ERR_OK : ERR_LIMIT);
+    }
+    assert_string_not_equal(why, "");
+    job.target.type = CHALLENGE_DNS01; /* which connects to nobody */
     must(validator_add(v, &job, &why));
     validator_free(v);
 }
@@ -284,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_txt_elsewhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit, setup_pool, teardown_pool),
         cmocka_unit_test_setup_teardown(test_places, setup_places, teardown_pool),
+        cmocka_unit_test_setup_teardown(test_places_of_a_host, setup_places, teardown_pool),
         cmocka_unit_test_setup_teardown(test_store_failure, setup_pool, teardown_pool),
         cmocka_unit_test_setup_teardown(test_pool, setup_pool, teardown_pool),
     };
