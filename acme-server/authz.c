@@ -15,7 +15,7 @@
 /* --- the objects ------------------------------------------------------------------------------ */
 
 /* A challenge that nobody will decide any more, because its authorization ended, must not keep a
- * client polling. */
+ * client polling: its URL goes on to answer, although the authorization does not show it. */
 static enum challenge_st shown_status(const struct authz_row *authz, enum challenge_type type)
 {
     enum challenge_st status = authz->challenges[type].status;
@@ -372,7 +372,7 @@ struct err acme_challenge(struct acme_req *r)
         return acme_req_missing(r, "challenge");
     }
     TRY(load(r, &tx));
-    if (!is_shown(&tx.row, tx.type)) {
+    if (!challenge_fits(tx.type, &tx.row.ident)) {
         return acme_req_missing(r, "challenge");
     }
     if (!r->jws.is_post_as_get) {

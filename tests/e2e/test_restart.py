@@ -102,10 +102,10 @@ def addresses(resolv_conf):
     many_addresses()
 
 
+@pytest.mark.usefixtures("addresses")
 @pytest.mark.parametrize("end", ["stop", "kill9"])
-def test_a_validation_in_flight_goes_on_after_the_end(make_appliance, addresses, end):
+def test_a_validation_in_flight_goes_on_after_the_end(make_appliance, end):
     """The daemon ends while it waits for the target's answer; the next one asks again."""
-    assert addresses is None
     target = Waking()
     with Dns() as resolver, Tcp("10.66.0.60", 80, target):
         resolver.put("flight.corp.test", "10.66.0.60")

@@ -2,6 +2,7 @@
 import pathlib
 import re
 import subprocess
+import threading
 
 import dns.flags
 import dns.message
@@ -75,3 +76,41 @@ def fenced_block(text, marker):
     found = re.search(r"<!-- " + re.escape(marker) + r" -->\s*```[a-z]*\n(.*?)```", text, re.DOTALL)
     assert found, f"no fenced block marked {marker}"
     return found.group(1)
+
+
+def run_all(*functions):
+    """Run every function in a thread of its own; the first exception is the test's."""
+    errors = []
+
+    def guarded(function):
+        try:
+            function()
+        except BaseException as error:  # pylint: disable=broad-except
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(function,)) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+class Race:
+    """Everybody starts at the same moment; every answer is kept, and none may be ours to blame."""
+
+    def __init__(self):
+        self.replies = []
+
+    def run(self, *actions):
+        barrier = threading.Barrier(len(actions))
+
+        def begin(number, action):
+            barrier.wait()
+            self.replies.append((number, action()))
+
+        run_all(*(lambda number=number, action=action: begin(number, action) for number, action in enumerate(actions)))
+        for _, reply in self.replies:
+            assert reply.status_code < 500, reply.text
+        return [reply for _, reply in sorted(self.replies, key=lambda one: one[0])]

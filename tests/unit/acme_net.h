@@ -23,6 +23,7 @@ struct net {
 /* The fixture's clients, and one that may have names elsewhere. */
 #define NET_YAML                                                                                   \
     "  - {name: led, secret: " SECRET_A ", names: [led.test]}\n"                                   \
+    "  - {name: pre, secret: " SECRET_A ", names: ['*.svc.test'], preauthorized: true}\n"          \
     "public_url: https://acme.example:8443\n"                                                      \
     "resolvers: ['127.0.0.1:1']\n"
 
@@ -37,6 +38,7 @@ static inline struct net *net_new(const struct rule *rules)
     n->resolve = (struct resolve_config){&n->server.at, 1, NULL, 0};
     must(lookups_new(n->loop, &n->resolve, n->f->zones, &n->lookups));
     n->acme.cfg = n->f->cfg;
+    n->acme.access = n->f->access;
     n->acme.zones = n->f->zones;
     n->acme.delegate = n->f->delegate;
     must(base_urls_init(&n->acme.base_urls, n->f->cfg, 0));

@@ -60,6 +60,7 @@ static const struct rule RULES[] = {
 struct attempt {
     struct net *n;
     struct val_target target;
+    const char *client; /* of the account, or NULL */
     struct val_result result;
 };
 
@@ -82,6 +83,8 @@ static struct err start(struct attempt *a, enum challenge_type type, const char 
                                     .thumbprint = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"};
     (void)snprintf(a->target.ident.base, sizeof(a->target.ident.base), "%s", base);
     a->target.ident.is_wildcard = is_wildcard;
+    (void)snprintf(a->target.client, sizeof(a->target.client), "%s",
+                   a->client == NULL ? "" : a->client);
     memset(&a->result, 0, sizeof(a->result));
     a->n->is_done = false;
     const struct val_attempt attempt = {&a->target, clock_mono_ms() + 5000, &a->n->trail, on_done,
@@ -242,8 +245,21 @@ static void test_dnspersist01(void **state)
     run(&a, CHALLENGE_DNSPERSIST01, "www.svc.test", true);
     assert_false(a.result.is_valid);
     must(zone_persist_put(n->f->zones, "www.svc.test", TEXTS, 1, 9));
+    /* Our own record counts as long as the account's client is preauthorized for the name. */
+    static const char *const NOT_NOW[] = {NULL, "both", "nobody"};
+    for (size_t i = 0; i < ARRAY_N(NOT_NOW); i++) {
+        a.client = NOT_NOW[i];
+        run(&a, CHALLENGE_DNSPERSIST01, "www.svc.test", true);
+        assert_false(a.result.is_valid);
+        assert_int_equal(a.result.type, PROBLEM_UNAUTHORIZED);
+        assert_false(a.result.is_preauthorized);
+        assert_non_null(strstr(a.result.detail, "not any longer"));
+    }
+    a.client = "pre";
     run(&a, CHALLENGE_DNSPERSIST01, "www.svc.test", true);
     assert_true(a.result.is_valid);
+    assert_true(a.result.is_preauthorized);
+    assert_string_equal(a.result.by.client, "pre");
     assert_int_equal(a.result.until_unix, 0);
     net_must_say(n, AT_PERSIST "www.svc.test is served here: 1 TXT");
     net_free(n);

@@ -16,12 +16,14 @@ struct guest {
     bool leaves_at_once;
     unsigned begun_n, over_n;
 };
+#define LATE_N 1000
 struct house {
     struct loop *loop;
     struct val_gate *gate;
     struct guest in[VAL_TURNS_MAX];
-    struct guest late[3];
+    struct guest late[LATE_N];
 };
+#define MANY "AAAAAAAAAAAAAAAAAAAAAA" /* the account with many attempts */
 
 static void on_begin(void *arg)
 {
@@ -41,13 +43,19 @@ static void on_over(void *arg)
     val_gate_leave(guest->gate, &guest->turn); /* as an attempt that ends does: nothing happens */
 }
 
-static bool come(struct house *house, struct guest *guest)
+static bool come_as(struct house *house, struct guest *guest, const char *account_id)
 {
+    guest->turn.account_id = account_id;
     guest->turn.begin = on_begin;
     guest->turn.over = on_over;
     guest->turn.arg = guest;
     guest->gate = house->gate;
     return val_gate_enter(house->gate, &guest->turn);
+}
+
+static bool come(struct house *house, struct guest *guest)
+{
+    return come_as(house, guest, MANY);
 }
 
 static int setup(void **state)
@@ -147,6 +155,78 @@ static void test_a_turn_lasts_long_enough(void **state)
     clock_shift(-LONG_MS - VAL_TURN_MS);
 }
 
+/* One account's thousand peers never answer; another account's attempt comes last of all and waits
+ * for about one turn. The clock is put back first, so that a slow machine ends none. */
+static void test_one_account_is_not_in_the_way(void **state)
+{
+    struct house *house = *state;
+    struct guest honest = {.leaves_at_once = true};
+
+    for (size_t i = 0; i < LATE_N; i++) {
+        assert_false(come(house, &house->late[i]));
+    }
+    assert_false(come_as(house, &honest, "honest"));
+    clock_shift(-LONG_MS);
+    run(house);
+    assert_int_equal(honest.begun_n, 0);
+    clock_shift(LONG_MS + VAL_TURN_MS); /* all turns have lasted long enough: one by one they end */
+    while (house->in[1].over_n == 0) {
+        (void)loop_run_once(house->loop, 0);
+    }
+    (void)loop_run_once(house->loop, 0);
+    (void)loop_run_once(house->loop, 0);
+    assert_int_equal(house->late[0].begun_n, 1);
+    assert_int_equal(honest.begun_n, 1); /* the second one of all */
+    assert_int_equal(house->late[2].begun_n, 0);
+    clock_shift(-VAL_TURN_MS);
+}
+
+/* Round and round, in the order in which the accounts came; each one's own in the order of theirs. */
+static void test_round_and_round(void **state)
+{
+    static const struct {
+        size_t guest;
+        const char *account_id;
+    } LINE[] = {{0, MANY}, {1, MANY}, {2, "b"}, {3, MANY}, {4, "c"}, {5, "b"}};
+    static const size_t ORDER[] = {0, 2, 4, 1, 5, 3};
+    struct house *house = *state;
+
+    for (size_t i = 0; i < ARRAY_N(LINE); i++) {
+        assert_false(come_as(house, &house->late[LINE[i].guest], LINE[i].account_id));
+    }
+    for (size_t i = 0; i < ARRAY_N(ORDER); i++) {
+        val_gate_leave(house->gate, &house->in[i].turn);
+        run(house);
+        for (size_t k = 0; k < ARRAY_N(ORDER); k++) {
+            assert_int_equal(house->late[ORDER[k]].begun_n, k <= i ? 1 : 0);
+        }
+    }
+}
+
+/* Whoever goes while waiting, first or behind, takes nobody with it. */
+static void test_who_waits_goes(void **state)
+{
+    struct house *house = *state;
+    struct guest *late = house->late;
+    static const size_t GOING[] = {0, 2, 5};
+
+    for (size_t i = 0; i < 6; i++) {
+        assert_false(come_as(house, &late[i], i < 4 ? MANY : "b"));
+    }
+    for (size_t i = 0; i < ARRAY_N(GOING); i++) {
+        val_gate_leave(house->gate, &late[GOING[i]].turn);
+        val_gate_leave(house->gate, &late[GOING[i]].turn);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        val_gate_leave(house->gate, &house->in[i].turn);
+    }
+    run(house);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(late[i].begun_n, i == 1 || i == 3 || i == 4 ? 1 : 0);
+    }
+    assert_true(come(house, &late[0])); /* nobody waits, a turn is free */
+}
+
 int main(void)
 {
 #define ON_HOUSE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -154,6 +234,9 @@ int main(void)
         ON_HOUSE(test_who_waits_comes_when_one_leaves),
         ON_HOUSE(test_a_turn_ends_only_while_others_wait),
         ON_HOUSE(test_a_turn_lasts_long_enough),
+        ON_HOUSE(test_one_account_is_not_in_the_way),
+        ON_HOUSE(test_round_and_round),
+        ON_HOUSE(test_who_waits_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
