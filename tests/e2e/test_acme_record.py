@@ -109,6 +109,17 @@ def test_the_timeline_says_that_caa_was_asked(app, account, resolver):
     assert "the CAA records at caa.corp.test forbid this" in story, story
 
 
+def test_the_timeline_says_that_a_clock_is_wrong(app, account, resolver):
+    resolver.put("clock.corp.test", "10.66.0.92")
+    with Tcp("10.66.0.92", 80, answering(b"hello", "200 OK", "Date: Sat, 01 Jan 2000 00:00:00 GMT")):
+        url, order = account.order("clock.corp.test")
+        _, challenge = account.challenge_of(order["authorizations"][0], "http-01")
+        account.post(challenge["url"], {})
+        assert account.wait(challenge["url"], ("valid", "invalid"))["status"] == "invalid"
+    story = " ".join(texts(shown(app, url)[1]))
+    assert "behind ours" in story, story
+
+
 def test_the_timeline_of_an_authorization_that_is_ended(app, account):
     url, order = account.order("ended.svc.test")
     account.post(order["authorizations"][0], {"status": "deactivated"})
@@ -221,10 +232,11 @@ def test_no_secret_is_in_the_recorder(app, account):
 
 def test_order_list_and_show(app, account):
     url, _ = account.order("listed.svc.test", "*.listed.svc.test")
-    first = app.cli("order", "list").stdout.splitlines()[0]
-    assert url.rpartition("/")[2] in first and "pending" in first and "listed.svc.test, *.listed.svc.test" in first
-    listed = json.loads(app.cli("order", "list", "--json").stdout)
-    assert listed[0]["id"] == url.rpartition("/")[2] and listed[0]["account"] == account.kid.rpartition("/")[2]
+    order_id = url.rpartition("/")[2]
+    (line,) = [line for line in app.cli("order", "list").stdout.splitlines() if order_id in line]
+    assert "pending" in line and "listed.svc.test, *.listed.svc.test" in line
+    (listed,) = [one for one in json.loads(app.cli("order", "list", "--json").stdout) if one["id"] == order_id]
+    assert listed["account"] == account.kid.rpartition("/")[2]
     for wrong in ("x", "../../etc/passwd", "A" * 22, "A" * 500, "https://ca.svc.test/acme/problem/"):
         done = app.cli("order", "show", wrong, expect=None)
         assert done.returncode not in (0, 2, 99) and done.stderr.strip() and not done.stdout, done
@@ -270,7 +282,6 @@ def test_a_daemon_that_is_not_there(make_appliance):
 
 
 def test_who_asks_is_noted(app, account):
-    _, order = Acme(app, source=INSIDE).register().order("peer.svc.test")
-    assert order["status"] == "pending" and account.kid
-    newest = json.loads(app.cli("order", "list", "--json").stdout)[0]["id"]
-    assert f"from {INSIDE}" in texts(shown(app, newest)[1])[0]
+    url, order = account.again(source=INSIDE).order("peer.svc.test")
+    assert order["status"] == "pending"
+    assert f"from {INSIDE}" in texts(shown(app, url)[1])[0]

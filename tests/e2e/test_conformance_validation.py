@@ -164,6 +164,13 @@ def test_tlsalpn01_offers_acme_tls_alone_for_that_name_and_says_nothing_more(acc
     assert [(version, data) for seen, version, data in web.after if seen == name] == [("TLSv1.3", b"")]
 
 
+def test_tlsalpn01_of_a_name_that_is_not_ascii(account, web):
+    name = f"xn--bcher-kva.{fresh_name()}"
+    _, _, challenge = begin(account, name, "tls-alpn-01")
+    put_certificate(account, web, challenge, name, name)
+    assert decided(account, challenge)["status"] == "valid"
+
+
 # --- RFC 8738 ------------------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("address", [INSIDE, ADDRESS6])
 def test_an_address_is_an_ip_identifier_without_dns(account, web, address):

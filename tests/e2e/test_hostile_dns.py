@@ -203,7 +203,8 @@ class World:
 @pytest.fixture(scope="module")
 def app(resolv_conf, tmp_path_factory):
     many_addresses()
-    settings = {**SETTINGS, "zones": [{"name": "svc.test", "ingress": [INGRESS]}, {"name": "corp.test", "serve": False}]}
+    settings = {**SETTINGS, "zones": [{"name": "svc.test", "ingress": [INGRESS]}, {"name": "corp.test", "serve": False}],
+                "resolvers": ["127.0.0.1:53", "10.66.0.9:53", f"{RESOLVER}:53"]}  # ourselves, nobody, and the one that matters
     clients = [{"name": "lego", "secret": "e2eSecretOfTheClientLego0123456789abcdefghij", "names": ["*.svc.test", "*.corp.test"]}]
     with running(tmp_path_factory.mktemp("appliance"), **settings, clients=clients) as one:
         yield one

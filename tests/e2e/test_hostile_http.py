@@ -7,8 +7,8 @@ import time
 import pytest
 
 from appliance import running
-from hostile import (SETTINGS, Case, Dns, Meanwhile, Outcome, Tcp, Webroot, all_at_once, answering, http_reply, many_addresses, read_request,
-                     wait_for_end)
+from hostile import (SETTINGS, Case, Certificate, Dns, Meanwhile, Outcome, Tcp, Webroot, all_at_once, answering, http_reply, many_addresses, read_request,
+                     tls, wait_for_end)
 from jws_client import assert_problem
 from namespace import CA_ADDRESS
 
@@ -94,6 +94,10 @@ CASES = {
     "to-ourselves": Case("connection", "this server listens there itself", serve=redirecting("http://ca.svc.test/root.pem")),
     "to-our-https": Case("connection", "this server listens there itself", serve=redirecting("https://ca.svc.test/acme/directory")),
     "to-no-name": Case("dns", serve=redirecting("http://nobody.corp.test/x")),
+    "to-mute-tls": Case("connection", "in time", serve=redirecting("https://mute-tls.corp.test/x")),
+    "to-closing-tls": Case("tls", serve=redirecting("https://closing-tls.corp.test/x")),
+    "to-old-redirects": Case("unauthorized", "305", serve=redirecting("http://ok.corp.test/x", "305 Use Proxy")),
+    "to-not-modified": Case("unauthorized", "304", serve=redirecting("http://ok.corp.test/x", "304 Not Modified")),
     "to-bad-tls": Case("tls", serve=redirecting("https://garbage.corp.test/x")),
     "eleven": Case("incorrectResponse", "10 redirects", serve=redirecting(lambda target: f"/hop{int(target[4:] or 0) + 1}" if "hop" in target
                                                                            else "/hop1")),
@@ -134,12 +138,19 @@ CASES = {
     "empty-body": Case("incorrectResponse", serve=answering(b"")),
     "gzip": Case("incorrectResponse", serve=answering(b"\x1f\x8b" + b"\0" * 100, "200 OK", "Content-Encoding: gzip")),
     "not-http": Case("incorrectResponse", serve=raw(b"SSH-2.0-OpenSSH_9.2\r\n")),
+    "not-http-2": Case("incorrectResponse", serve=raw(b"\0\0\x12\x04\0\0\0\0\0" + b"\0" * 18)),
+    "http-3.0": Case("incorrectResponse", serve=raw(b"HTTP/3.0 200 OK\r\n\r\n")),
+    "bad-chunk": Case("connection", serve=raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc")),
+    "negative-length": Case("incorrectResponse", serve=raw(HEAD + b"Content-Length: -5\r\n\r\nabc")),
+    "nul-header": Case("incorrectResponse", serve=raw(HEAD + b"X\0Y: a\r\n\r\nabc")),
+    "switching": Case("connection", serve=raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")),
     "status-500": Case("unauthorized", "500", serve=answering(b"oops", "500 Internal Server Error")),
     "status-404": Case("unauthorized", "404", serve=answering(b"", "404 Not Found")),
     "status-206": Case("unauthorized", "206", serve=answering(b"abc", "206 Partial Content")),
     "status-500-forever": Case("unauthorized", "500", serve=raw(b"HTTP/1.1 500 No\r\n\r\n", BIG, forever=True)),
 }
-GOOD = ("ok", "ten", "six", "fallback", "allowed", "absolute", "newline", "allowed-redirect")
+GOOD = ("ok", "ten", "six", "fallback", "allowed", "absolute", "newline", "allowed-redirect", "relative", "to-address", "fragment", "upper", "over-tls",
+        "http-1.0", "no-reason", "early-hints", "chunked")
 
 
 class World:
@@ -160,6 +171,27 @@ class World:
         stack.enter_context(Tcp("10.66.0.83", 80, redirecting(lambda target: "http://ok.corp.test" + target, "308 Permanent Redirect")))
         stack.enter_context(Tcp("10.66.0.84", 80, self.with_newline))
         stack.enter_context(Tcp("10.66.0.85", 80, redirecting(lambda target: "http://127.66.0.1" + target)))
+        self.secure = Certificate(["secure.corp.test"]).context()
+        stack.enter_context(Tcp("10.66.0.86", 443, tls(self.webroot, lambda: self.secure)))
+        stack.enter_context(Tcp("10.66.0.87", 443, mute))
+        stack.enter_context(Tcp("10.66.0.88", 443, lambda connection: connection.recv(100)))
+        resolver.put("secure.corp.test", "10.66.0.86")
+        resolver.put("mute-tls.corp.test", "10.66.0.87")
+        resolver.put("closing-tls.corp.test", "10.66.0.88")
+        kinds = {
+            "relative": self.relative,
+            "to-address": redirecting(lambda target: "http://10.66.0.80" + target),
+            "fragment": redirecting(lambda target: "http://ok.corp.test" + target + "#part"),
+            "upper": redirecting(lambda target: "HTTP://OK.Corp.Test.:80" + target),
+            "over-tls": redirecting(lambda target: "https://secure.corp.test:443" + target, "301 Moved Permanently"),
+            "http-1.0": self.wrapped(b"HTTP/1.0 200 OK\r\n\r\n%s"),
+            "no-reason": self.wrapped(b"HTTP/1.1 200 \r\nConnection: close\r\n\r\n%s"),
+            "early-hints": self.wrapped(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + HEAD + b"\r\n%s"),
+            "chunked": self.wrapped(HEAD + b"Transfer-Encoding: chunked\r\n\r\n57\r\n%s\r\n0\r\n\r\n"),
+        }
+        for number, (name, serve) in enumerate(kinds.items()):
+            stack.enter_context(Tcp(f"10.66.4.{number}", 80, serve))
+            resolver.put(f"{name}.corp.test", f"10.66.4.{number}")
         resolver.put("ok.corp.test", "10.66.0.80")
         resolver.put("garbage.corp.test", "10.66.0.81")
         resolver.put("inside.corp.test", "127.0.0.1")
@@ -179,6 +211,22 @@ class World:
         base, _, hop = target.partition("?hop=")
         number = int(hop or 0) + 1
         return f"{base}?hop={number}" if number < 10 else "http://ok.corp.test" + base
+
+    def relative(self, connection):
+        """To a path beside this one, with a query."""
+        target, _ = read_request(connection)
+        path, mark, _ = target.partition("?")
+        if mark:
+            connection.sendall(http_reply(self.webroot.files.get(path, b"")))
+        else:
+            connection.sendall(http_reply(b"", "307 Temporary Redirect", f"Location: {path.rpartition('/')[2]}?again"))
+
+    def wrapped(self, form):
+        """The key authorization in another form of an answer."""
+        def serve(connection):
+            target, _ = read_request(connection)
+            connection.sendall(form % self.webroot.files.get(target, b""))
+        return serve
 
     def with_newline(self, connection):
         """Trailing white space does not count (RFC 8555 §8.3)."""

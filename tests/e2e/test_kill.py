@@ -11,7 +11,7 @@ from tools import txt_values
 
 ROUNDS = 100
 THREADS = 3
-FULL_CHECK_EVERY = 10
+FULL_CHECK_EVERY = 25
 
 
 class Told:

@@ -278,8 +278,7 @@ static void test_client_removed(void **state)
     struct pieces p;
     char secret[CLIENT_SECRET_MAX + 1];
 
-    const struct access_new_client guest = {
-        .name = "guest", .patterns = patterns, .patterns_n = 2};
+    const struct access_new_client guest = {.name = "guest", .patterns = patterns, .patterns_n = 2};
     must(access_client_create(f->access, &guest, secret));
     pieces_new(f, &p, APEX, 1);
     fx_prove(f, &p.order, "guest");

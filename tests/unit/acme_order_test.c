@@ -1,4 +1,4 @@
-#include "tests/unit/acme_support.h"
+#include "tests/unit/acme_issue.h"
 
 static int setup(void **state)
 {
@@ -297,6 +297,58 @@ static void test_no_reuse(void **state)
     reply_clear(&order);
 }
 
+static int setup_limited(void **state)
+{
+    struct fx *f =
+        fx_new("  - {name: free, secret: " SECRET ", names: ['*.svc.test'], limits: false}\n"
+               "acme: {rate_limits: {orders: 2}}\n");
+
+    fx_register(f, &f->key, f->kid);
+    *state = f;
+    return 0;
+}
+
+/* Orders are counted per account, refused ones not; loopback and clients without limits are free. */
+static void test_limit(void **state)
+{
+    static const char *const name[] = {"a.svc.test"};
+    struct fx *f = *state;
+    struct reply reply = {0};
+    struct who other = who_new(f);
+    struct who bound = who_bound(f, "free");
+
+    fx_post(f, "/acme/new-order", ONE("evil.test"), &reply);
+    expect_problem(&reply, 400, "rejectedIdentifier");
+    for (int i = 0; i < 2; i++) {
+        fx_order(f, name, 1, &reply);
+        expect_status(&reply, 201);
+    }
+    fx_order(f, name, 1, &reply);
+    expect_problem(&reply, 429, "rateLimited");
+    assert_non_null(strstr(reply.body, limit_name(LIMIT_ORDERS)));
+    assert_in_range(strtol(reply.retry, NULL, 10), 3000, LIMITS_WINDOW_S + 60);
+    f->peer = "::1";
+    fx_order(f, name, 1, &reply);
+    expect_status(&reply, 201);
+    f->peer = NULL;
+    who_swap(f, &other);
+    fx_order(f, name, 1, &reply);
+    expect_status(&reply, 201);
+    who_swap(f, &other);
+    who_swap(f, &bound);
+    for (int i = 0; i < 4; i++) {
+        fx_order(f, name, 1, &reply);
+        expect_status(&reply, 201);
+    }
+    who_swap(f, &bound);
+    f->cfg->acme.limit_orders = 0; /* no limit at all */
+    fx_order(f, name, 1, &reply);
+    expect_status(&reply, 201);
+    who_clear(&other);
+    who_clear(&bound);
+    reply_clear(&reply);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reuse, setup_reuse, teardown),
         cmocka_unit_test_setup_teardown(test_no_reuse, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_limit, setup_limited, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

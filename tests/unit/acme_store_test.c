@@ -18,7 +18,6 @@ static int teardown(void **state)
 
 static const char *const APEX[] = {"svc.test"};
 
-
 struct call {
     struct fx *f;
     const char *id;

@@ -10,6 +10,7 @@
 #define OWNER "_acme-challenge.a.svc.test."
 
 static const char *const NAME[] = {"a.svc.test"};
+static const char *const FAR[] = {"a.far.test"};
 
 static int setup(void **state)
 {
@@ -176,6 +177,14 @@ static void test_when_nobody_is_asked(void **state)
     fail_late(l);
     assert_int_equal(validator_waiting(l->f->acme->validator), 0);
     assert_int_equal(l->dns.asked_n, 0);
+    pieces_clear(&p);
+    /* A name that others serve: the resolvers were asked already. */
+    order_and_answer(l->f, FAR, &p);
+    fx_drive(l);
+    l->dns.asked_n = 0;
+    fail_late(l);
+    expect_challenge(l->f, &p, "invalid");
+    assert_int_equal(l->dns.asked_n, 1);
     pieces_clear(&p);
 }
 

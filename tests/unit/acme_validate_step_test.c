@@ -196,6 +196,7 @@ static void test_forbidden_before_start(void **state)
     assert_string_equal(
         json_string_value(json_object_get(json_object_get(p.reply.json, "error"), "type")),
         URN "caa");
+    assert_null(strstr(timeline_of(l->f, &p), "for TXT")); /* the value is there */
     pieces_clear(&p);
 }
 
