@@ -1,7 +1,8 @@
 /* The ACME server (RFC 8555): what the daemon starts, routes and stops.
  *
  * Everything below /acme/ on HTTPS. Objects are in acme_store's tables; ids are 128-bit random.
- * Validations that wait run on a small pool and are taken up again at a restart.
+ * Validations wait on one network loop; a small pool looks into our own zones and stores decisions.
+ * What was under way is taken up again at a restart.
  * Thread: handlers on HTTP threads. */
 #ifndef ACME_SERVER_ACME_H
 #define ACME_SERVER_ACME_H

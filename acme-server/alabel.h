@@ -1,4 +1,5 @@
-/* Internationalised names in identifiers (RFC 8555 §7.1.4): is a label that begins with "xn--" properly encoded?
+/* Internationalised names in identifiers (RFC 8555 §7.1.4): is a label that begins with "xn--"
+ * properly encoded?
  *
  * Checked: the rest is Punycode (RFC 3492) of at least one code point beyond ASCII, and only of code
  * points that exist. Not checked: what IDNA allows of them; for everything else a label stays opaque.

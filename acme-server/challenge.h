@@ -1,6 +1,6 @@
 /* The challenge types: names, which identifiers they prove, their tokens and digests.
  *
- * An authorization stores one random seed; the token of each type is derived from it, so that five
+ * An authorization stores one random seed; the token of each type is derived from it, so that all
  * challenges cost one row. Pure. RFC 8555 §8, RFC 8737, RFC 8738, draft-ietf-acme-dns-account-label,
  * draft-ietf-acme-dns-persist. */
 #ifndef ACME_SERVER_CHALLENGE_H

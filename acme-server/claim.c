@@ -18,6 +18,7 @@ void claim_table_init(struct claim_table *table)
     (void)pthread_cond_init(&table->freed, &attr);
     (void)pthread_condattr_destroy(&attr);
     table->held = NULL;
+    table->waiting_n = 0;
 }
 
 void claim_table_clear(struct claim_table *table)
@@ -36,17 +37,27 @@ static bool is_held(const struct claim_table *table, const char *id)
     return false;
 }
 
-struct err claim_take(struct claim_table *table, const char id[OBJECT_ID_LEN + 1],
-                      struct claim *claim)
+/* The lock is held, before and afterwards. */
+static void wait_for(struct claim_table *table, const char *id)
 {
     int64_t until_ns = clock_mono_ns() + (int64_t)CLAIM_WAIT_MS * 1000000;
     const struct timespec until = {.tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S};
     int late = 0;
 
-    memcpy(claim->id, id, sizeof(claim->id));
-    (void)pthread_mutex_lock(&table->lock);
+    table->waiting_n++;
     while (is_held(table, id) && late == 0) {
         late = pthread_cond_timedwait(&table->freed, &table->lock, &until);
+    }
+    table->waiting_n--;
+}
+
+struct err claim_take(struct claim_table *table, const char id[OBJECT_ID_LEN + 1],
+                      struct claim *claim)
+{
+    memcpy(claim->id, id, sizeof(claim->id));
+    (void)pthread_mutex_lock(&table->lock);
+    if (is_held(table, id) && table->waiting_n < CLAIM_WAITERS_MAX) {
+        wait_for(table, id);
     }
     bool is_free = !is_held(table, id);
     if (is_free) {

@@ -83,7 +83,9 @@ static struct err take_csr(struct acme_req *r, struct csr_bytes *out)
                "\"csr\" is missing: send the DER of a PKCS#10 request as base64url.");
     }
     if (strlen(text) > BASE64URL_LEN(CA_CSR_MAX)) {
-        REJECT(&r->prob, PROBLEM_BAD_CSR, 0, "The CSR is larger than %u bytes.", CA_CSR_MAX);
+        REJECT(&r->prob, PROBLEM_BAD_CSR, 0,
+               "The CSR is larger than %u bytes: ask for fewer names, or with a smaller key.",
+               CA_CSR_MAX);
     }
     out->len = strlen(text) / 4 * 3 + 3;
     out->der = mem_zalloc(out->len);
@@ -154,8 +156,8 @@ static struct err check_policy(struct acme_req *r, struct finalize *f)
         if (proof->is_preauthorized && !order_name_preauthorized(r, &proof->ident)) {
             err_ignore(
                 problem_set(&r->prob, PROBLEM_UNAUTHORIZED, 0,
-                            "\"%s\" was preauthorized, which the client %s is not any longer, "
-                            "or not from this network: make a new order and prove the name.",
+                            "\"%s\" was preauthorized, which the client %s is not any longer: "
+                            "make a new order and prove the name.",
                             name, r->client));
             return fail_order(r, f, proof->authz_id);
         }

@@ -1,8 +1,8 @@
 /* Rate limits and the number of validations under way, in bounded memory.
  *
  * A sliding count per key and hour: new accounts per network (/24, /48), orders per account, failed
- * validations per account and identifier; and gauges: validations under way per account and per
- * target address. Tables forget the keys that were quiet the longest when they are full; nothing is
+ * validations per account and identifier; and gauges for validations
+ * under way (validate_places.h). Tables forget the keys that were quiet the longest when they are full; nothing is
  * stored. Who is exempt (loopback, clients with limits: false) is the caller's to ask.
  * Thread: any; leaf lock. */
 #ifndef ACME_SERVER_LIMITS_H

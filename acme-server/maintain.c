@@ -67,12 +67,17 @@ static struct err end_account(void *ctx, struct db *db, const char *account_id)
 struct err acme_client_removed(void *ctx, struct db *db, const char *client)
 {
     AUTO(mem_freep) char *error = NULL;
+    AUTO(mem_freep) char *account_error = NULL;
 
+    TRY(error_text(PROBLEM_UNAUTHORIZED,
+                   "The client that this account is bound to was removed, and the account with it: "
+                   "register a new account with the credentials of another client.",
+                   &account_error));
     TRY(error_text(PROBLEM_UNAUTHORIZED,
                    "The client that proved a name of this order was removed: make a new order and "
                    "publish with a client that may have the name.",
                    &error));
-    struct ending ending = {.acme = ctx, .error = error};
+    struct ending ending = {.acme = ctx, .error = account_error};
     TRY(acme_db_client_accounts(db, client, end_account, &ending));
     return acme_db_client_withdraw(db, client, error);
 }

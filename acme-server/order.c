@@ -317,9 +317,7 @@ static struct err reuse_fn(struct db *db, void *arg)
             continue;
         }
         TRY(e);
-        if ((!found.is_published ||
-             delegate_publisher_may(o->r->acme->delegate, &found.by, &name->ident)) &&
-            (!found.is_preauthorized || name->is_preauthorized)) {
+        if (order_name_still_proved(o->r, &name->ident, &found)) {
             memcpy(name->reuse_id, found.id, sizeof(name->reuse_id));
         }
     }

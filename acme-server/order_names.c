@@ -83,6 +83,15 @@ bool order_name_preauthorized(const struct acme_req *r, const struct ident *iden
            access_may(access, r->client, ident);
 }
 
+bool order_name_still_proved(const struct acme_req *r, const struct ident *ident,
+                             const struct authz_reusable *found)
+{
+    if (found->is_published && !delegate_publisher_may(r->acme->delegate, &found->by, ident)) {
+        return false;
+    }
+    return !found->is_preauthorized || order_name_preauthorized(r, ident);
+}
+
 struct err order_name_prepare(const struct acme_req *r, struct order_new_name *name)
 {
     TRY(random_id(name->authz_id));

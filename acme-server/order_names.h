@@ -14,6 +14,10 @@ const char *order_name_refused(const struct acme *acme, const char *client,
 /* Is the authorization of this identifier valid at once for the account that r is from? (A client
  * with preauthorized: true, for its own identifiers, from its networks.) */
 bool order_name_preauthorized(const struct acme_req *r, const struct ident *ident);
+/* May the account that r is from still use this valid authorization of `ident` (acme_store.h)?
+ * Whoever published its value, or its client's preauthorization, must still be good for the name. */
+bool order_name_still_proved(const struct acme_req *r, const struct ident *ident,
+                             const struct authz_reusable *found);
 /* Fill in what a new authorization of name->ident needs: ids, seed, preauthorization. */
 MUST_USE struct err order_name_prepare(const struct acme_req *r, struct order_new_name *name);
 /* One {"type":..., "value":...}; ERR_REJECTED. */

@@ -14,8 +14,8 @@ struct problem_row {
     int status;
 };
 
-/* RFC 8555 §6.7, RFC 9773 §7.4 and, for invalidProfile, the profiles draft; the status is what a type usually goes
- * with. */
+/* RFC 8555 §6.7, RFC 9773 §7.4 and, for invalidProfile, the profiles draft; the status is what a type
+ * usually goes with. */
 static const struct problem_row ROWS[] = {
     [PROBLEM_NONE] = {"about:blank", 500},
     [PROBLEM_ACCOUNT_DOES_NOT_EXIST] = {URN_PREFIX "accountDoesNotExist", 400},

@@ -123,10 +123,7 @@ static struct err holds_all(struct db *db, const struct revoke *v, bool *holds)
         const struct ident *ident = &v->info.idents[i];
         struct authz_reusable found = {0};
         struct err e = acme_db_authz_reusable(db, r->account_id, ident, -1, &found);
-        *holds =
-            e.code == ERR_OK &&
-            (!found.is_published || delegate_publisher_may(r->acme->delegate, &found.by, ident)) &&
-            (!found.is_preauthorized || order_name_preauthorized(r, ident));
+        *holds = e.code == ERR_OK && order_name_still_proved(r, ident, &found);
         if (e.code != ERR_NOT_FOUND) {
             TRY(e);
         }

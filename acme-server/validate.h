@@ -67,8 +67,8 @@ struct val_job {
     bool is_limited; /* the per-account and per-target numbers count, and so do its failures */
 };
 /* Look once, without waiting for anybody: *is_valid when the value is there, everybody who may say
- * no was asked, and the decision is stored; words go into the timeline with it. ERR_BAD_STATE: decided or ended meanwhile. Any thread
- * but the store's writer. */
+ * no was asked, and the decision is stored; words go into the timeline with it. ERR_BAD_STATE:
+ * decided or ended meanwhile. Any thread but the store's writer. */
 MUST_USE struct err validate_now(struct acme *acme, const struct val_target *target,
                                  const char *words, bool *is_valid);
 /* Fill target from the row, for the challenge `type` of it. base: "https://authority". */
@@ -95,7 +95,7 @@ void validator_free(struct validator *v);
 /* Watch the target from now on (validator_wake() begins to ask the network). Adding one that is
  * there is ERR_OK. Its failure is stored only once the challenge's row says "processing"; one whose
  * row never does is forgotten some time after its deadline. ERR_LIMIT when VALIDATE_JOBS_MAX are
- * waiting, or the account's or target's number is reached (*why then says which, static). */
+ * waiting, or a number of validate_places.h is reached (*why then says which, static). */
 MUST_USE struct err validator_add(struct validator *v, const struct val_job *job, const char **why);
 /* Begin to work on one that was added: until then only its deadline or its value wakes it, and its
  * patience counts from here. Again: look at once (RFC 8555 §8.2). */

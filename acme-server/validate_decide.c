@@ -238,7 +238,9 @@ static void put_words(const struct val_target *target, const struct val_result *
     ident_text(&target->ident, name);
     buf_printf(out, "%s of %s: ", challenge_name(target->type), name);
     if (!result->is_valid) {
-        buf_printf(out, "invalid. %s", result->detail);
+        size_t len = strlen(result->detail);
+        bool is_ended = len > 0 && result->detail[len - 1] == '.';
+        buf_printf(out, "invalid. %s%s", result->detail, is_ended || trail[0] == '\0' ? "" : ".");
     } else if (result->is_published) {
         buf_printf(out, "valid. The value is in our own zone, published by %s%s%s.",
                    result->by.is_open ? "an anonymous peer (open mode)" : "client ",

@@ -1,4 +1,5 @@
-/* What validate.c (scheduling) takes from validate_decide.c (what a look means, and storing it). */
+/* What a look means: CAA, the decision and storing it (validate_decide.c), and CAA for finalize
+ * (caa_wait.c). */
 #ifndef ACME_SERVER_VALIDATE_JOB_H
 #define ACME_SERVER_VALIDATE_JOB_H
 

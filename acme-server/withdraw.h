@@ -1,4 +1,5 @@
-/* What happens to authorizations when policy changes. */
+/* What ends when a client is removed: what it published, and the accounts bound to it
+ * (maintain.c). */
 #ifndef ACME_SERVER_WITHDRAW_H
 #define ACME_SERVER_WITHDRAW_H
 

@@ -143,8 +143,8 @@ struct delegate_who {
 };
 /* Publish or (is_cleanup) remove `value`. `fqdn` as clients send it, trailing dot optional, any
  * case: _acme-challenge.<name>, <name>.<delegate zone>, h-...<delegate zone>, each of these with an
- * account's label before it, or a registration label in the delegate zone. With fqdn NULL the digest decides the name. Removing what is not
- * there is ERR_OK. */
+ * account's label before it, or a registration label in the delegate zone. With fqdn NULL the digest
+ * decides the name. Removing what is not there is ERR_OK. */
 MUST_USE struct err delegate_publish(struct delegate *delegate, const struct delegate_who *who,
                                      const char *fqdn, const char *value, bool is_cleanup,
                                      struct delegate_refusal *refusal);
@@ -188,8 +188,8 @@ MUST_USE struct err delegate_release(struct delegate *delegate, const char *name
 /* The CNAME line an administrator of a zone with serve: false adds for `name`:
  * "_acme-challenge.<name>. CNAME <delegate name>." */
 MUST_USE struct err delegate_cname(struct delegate *delegate, const char *name, struct buf *out);
-/* Maintenance: remove expired values and persistent texts, unused registrations, old expectations. Returns how many rows
- * went. */
+/* Maintenance: remove expired values and persistent texts, unused registrations, old expectations.
+ * Returns how many rows went. */
 MUST_USE struct err delegate_maintain(struct delegate *delegate, size_t *removed_n);
 
 #endif

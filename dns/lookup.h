@@ -72,8 +72,8 @@ void lookups_free(struct lookups *lookups);
 struct lookup;
 /* Ask for `type` at `name`; fn is called exactly once, never from inside this call, unless the
  * look-up is cancelled before. deadline_ms: clock_mono_ms(). trail: borrowed until then, gets one
- * phrase per step, "; " between them; look-ups may share one. *out is valid until fn is called. ERR_MALFORMED for a name
- * that has no wire form, ERR_LIMIT at LOOKUPS_MAX, ERR_NOMEM. */
+ * phrase per step, "; " between them; look-ups may share one. *out is valid until fn is called.
+ * ERR_MALFORMED for a name that has no wire form, ERR_LIMIT at LOOKUPS_MAX, ERR_NOMEM. */
 MUST_USE struct err lookup_start(struct lookups *lookups, const char *name, enum lookup_type type,
                                  int64_t deadline_ms, struct buf *trail, lookup_fn fn, void *arg,
                                  struct lookup **out);

@@ -21,7 +21,8 @@
 
 #define ACCESS_OPEN_NAME "open" /* who publishes without a credential; no client may have it */
 #define ACCESS_FAILURES_PER_MINUTE 10u
-/* of a secret made by us: 48 octets of MAC key, a multiple of 16 because dehydrated 0.7 garbles others */
+/* Of a secret made by us: 48 octets of MAC key, a multiple of 16 because dehydrated 0.7 garbles
+ * others. */
 #define ACCESS_SECRET_LEN 64u
 #define ACCESS_NAMES_MAX 256u
 #define ACCESS_NETWORKS_MAX 64u

@@ -55,7 +55,7 @@ def test_all_blocks_are_there(printed, preauthorized):
 def test_the_binding_block_holds_the_key_in_the_form_that_clients_want(printed, tmp_path):
     text = printed[BINDING]
     key = re.search(r"^# HMAC key: (\S+)$", text, re.MULTILINE).group(1)
-    assert len(base64.urlsafe_b64decode(key)) == 33 and key in printed[BLOCKS[0]], "the secret is the key"
+    assert len(base64.urlsafe_b64decode(key)) == 48 and key in printed[BLOCKS[0]], "the secret is the key"
     assert re.search(r"^# key id: +printed$", text, re.MULTILINE)
     for words in (f"--eab-kid printed --eab-hmac-key {key}", f"--eab --kid printed --hmac {key}", f"--eab --eab.kid printed --eab.hmac {key}",
                   f"mac_key {key}", f'hmacEncoded: "{key}"'):

@@ -47,6 +47,28 @@ static void test_held(void **state)
     claim_drop(table, &second);
 }
 
+/* So many wait already that one more would be a thread too many: it hears so at once. */
+static void test_too_many_wait(void **state)
+{
+    struct claim_table *table = *state;
+    struct claim first;
+    struct claim second;
+    struct claim other;
+
+    must(claim_take(table, ONE, &first));
+    table->waiting_n = CLAIM_WAITERS_MAX;
+    for (int i = 0; i < 10000; i++) { /* hours, if it waited */
+        assert_int_equal(claim_take(table, ONE, &second).code, ERR_BUSY);
+    }
+    must(claim_take(table, TWO, &other)); /* what is free needs nobody's patience */
+    claim_drop(table, &other);
+    claim_drop(table, &first);
+    must(claim_take(table, ONE, &second));
+    claim_drop(table, &second);
+    assert_int_equal(table->waiting_n, CLAIM_WAITERS_MAX);
+    table->waiting_n = 0;
+}
+
 struct taker {
     struct claim_table *table;
     atomic_int *inside, *most;
@@ -134,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_held, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_in_turn, setup, teardown),
         cmocka_unit_test(test_finalize_of_a_claimed_order),
     };

@@ -127,6 +127,7 @@ static void test_silent_resolver(void **state)
     assert_true(LOOKUP_TRY_MS <= OUTSIDE_MS);
     expect_missing(l->f, &p);
     must_see(l->f, &p, "for TXT _acme-challenge.a.svc.test: no answer in time.");
+    must_see(l->f, &p, "post the challenge again. Seen: asked ");
     pieces_clear(&p);
 }
 
