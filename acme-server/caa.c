@@ -190,6 +190,11 @@ static void on_found(void *arg, const struct lookup_result *result)
     struct step *step = arg;
 
     step->lookup = NULL;
+    if (result->is_unasked) {
+        step->state = STEP_FAILED;
+        decide(step->climb);
+        return;
+    }
     /* A name of ours is looked at anew each time. */
     if (!result->is_ours || strcmp(result->end, step->name) != 0) {
         caa_cache_put(step->climb->net->caa, step->name, result);

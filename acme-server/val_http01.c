@@ -199,14 +199,26 @@ static void judge_body(struct probe *probe, const uint8_t *body, size_t len)
 
 static void dial(struct probe *probe);
 
+/* Credentials in a URL are somebody's secret: neither problem nor timeline shows them. */
+static const char *without_secrets(const char *location)
+{
+    const char *host = strstr(location, "//");
+
+    if (host != NULL && memchr(host + 2, '@', strcspn(host + 2, "/?#")) != NULL) {
+        return "a URL with a user name (not shown)";
+    }
+    return location;
+}
+
 static void follow(struct probe *probe, const struct fetched *got)
 {
+    const char *location = without_secrets(got->location);
     struct val_url next = {0};
     char why[VAL_URL_WHY_MAX] = "";
     struct place place = place_of(probe);
     char shown[SHOWN_URL_MAX];
 
-    val_printable(got->location, strlen(got->location), shown, sizeof(shown));
+    val_printable(location, strlen(location), shown, sizeof(shown));
     val_trail(probe->attempt.trail, "redirected (%ld) to %s", got->status, shown);
     if (probe->redirects_n >= VAL_REDIRECTS_MAX) {
         end_badly(probe, PROBLEM_INCORRECT_RESPONSE,

@@ -143,7 +143,7 @@ static void *work(void *arg)
 
 static struct err fill(struct validator *v)
 {
-    v->sleeping = mem_array(VALIDATE_JOBS_MAX, sizeof(*v->sleeping)); /* pages come as it grows */
+    v->sleeping = mem_array(VALIDATE_JOBS_MAX, sizeof(void *)); /* pages come as it grows */
     TRY_PTR(v->sleeping);
     return places_init(&v->places, v->acme);
 }

@@ -90,8 +90,8 @@ struct caa_question {
 enum caa_verdict caa_now(struct val_net *net, const struct caa_question *question,
                          char detail[VALIDATE_DETAIL_MAX]);
 /* The whole climb; look-ups that fail (SERVFAIL, NXDOMAIN, time) count as "no CAA here", those that
- * we cannot begin (LOOKUPS_MAX, memory) do not. Results are cached, at most CAA_CACHE_MAX names,
- * CAA_CACHE_S. */
+ * we could not make (LOOKUPS_MAX, sockets, memory) do not. Results are cached, at most CAA_CACHE_MAX
+ * names, CAA_CACHE_S. */
 #define CAA_CACHE_MAX 4096u
 #define CAA_CACHE_S 300
 typedef void (*caa_fn)(void *arg, enum caa_verdict verdict, const char *detail);

@@ -10,6 +10,7 @@
 #include "bailiwick/https_certificate.h"
 #include "bailiwick/maintenance.h"
 #include "bailiwick/privileges.h"
+#include "bailiwick/reload.h"
 #include "bailiwick/state_dir.h"
 #include "ca/ca.h"
 #include "core/http/http.h"
@@ -186,21 +187,11 @@ static struct err start_acme(struct app *app)
     return acme_new(&options, &app->acme);
 }
 
-struct reload {
-    struct config *cfg;
-    struct reload *next;
-};
-
 static void stop_acme(struct app *app)
 {
     acme_free(app->acme);
     mem_free(app->own);
-    while (app->reloads != NULL) {
-        struct reload *reload = app->reloads;
-        app->reloads = reload->next;
-        config_free(reload->cfg);
-        mem_free(reload);
-    }
+    reload_free(app->reloads);
 }
 
 /* Ready means: what an order needs is there, asked for real. */
@@ -341,8 +332,23 @@ static struct err load_certificate(struct app *app)
     return err_ok();
 }
 
+/* Said before anybody is served. */
+static void warn_of_modes(const struct app *app)
+{
+    if (app->is_chaos) {
+        log_ev(LOG_WARN, "app.chaos",
+               {"msg", "--chaos -- test mode for authors of clients: requests fail on purpose"});
+    }
+    if (app->cfg->is_open) {
+        log_ev(LOG_WARN, "app.open",
+               {"msg", "open: true -- anybody in open_networks may prove any name in the zones; "
+                       "for labs only"});
+    }
+}
+
 static struct err serve_all(struct app *app)
 {
+    warn_of_modes(app);
     TRY(delegate_forget_gone(app->delegate));
     TRY(acme_start(app->acme));
     TRY(dns_server_start(app->dns));
@@ -424,61 +430,12 @@ static void announce(const struct app *app)
     log_ev(LOG_INFO, "app.ready", {"version", BW_VERSION}, {"public_url", cfg->public_url},
            {"zone", cfg->zones[0].name}, {"delegate_zone", cfg->delegate_zone},
            {"root_sha256", ca_root_fingerprint(app->ca)});
-    if (app->is_chaos) {
-        log_ev(LOG_WARN, "app.chaos",
-               {"msg", "--chaos -- test mode for authors of clients: requests fail on purpose"});
-    }
-    if (cfg->is_open) {
-        log_ev(LOG_WARN, "app.open",
-               {"msg", "open: true -- anybody in open_networks may prove any name in the zones; "
-                       "for labs only"});
-    }
-}
-
-/* --- SIGHUP ----------------------------------------------------------------------------------- */
-
-static void log_problems(const struct buf *problems)
-{
-    const char *line = buf_str(problems);
-
-    while (*line != '\0') {
-        size_t n = strcspn(line, "\n");
-        char text[512];
-        (void)snprintf(text, sizeof(text), "%.*s", (int)(n < 500 ? n : 500), line);
-        log_ev(LOG_ERROR, "config.problem", {"msg", text});
-        line += n + (line[n] == '\n' ? 1 : 0);
-    }
-}
-
-static struct err reload_config(struct app *app)
-{
-    AUTO(buf_clear) struct buf problems = BUF_INIT(64u * 1024u);
-    AUTO(buf_clear) struct buf keys = BUF_INIT(4096);
-    AUTO(config_freep) struct config *cfg = NULL;
-    struct err e = config_load(app->cfg->path, environ, &problems, &cfg);
-
-    if (e.code != ERR_OK) {
-        log_problems(&problems);
-        return e;
-    }
-    struct reload *reload = mem_zalloc(sizeof(*reload));
-    TRY_PTR(reload);
-    if (config_differs_elsewhere(app->cfg, cfg, &keys)) {
-        log_ev(LOG_WARN, "config.restart_needed", {"keys", buf_str(&keys)});
-    }
-    log_setup(cfg->log_level, cfg->log_format);
-    acme_reload(app->acme, &cfg->acme);
-    reload->cfg = MOVE(cfg);
-    reload->next = app->reloads;
-    app->reloads = reload;
-    log_ev(LOG_INFO, "config.reloaded", {"file", app->cfg->path});
-    return err_ok();
 }
 
 /* A configuration that is wrong changes nothing. */
 static void on_hangup(struct app *app)
 {
-    struct err e = reload_config(app);
+    struct err e = reload_config(app->cfg, app->acme, &app->reloads);
 
     if (e.code != ERR_OK) {
         log_err(LOG_ERROR, "config.reload", e);

@@ -57,7 +57,8 @@ struct lookup_result { /* valid during the callback only */
     char end[LOOKUP_END_MAX + 1]; /* the last name asked for, lower case, may hold underscores */
     struct lookup_rdata rdata[LOOKUP_RDATA_MAX];
     size_t rdata_n;
-    bool is_cut; /* longer records or further ones were left out */
+    bool is_cut;     /* longer records or further ones were left out */
+    bool is_unasked; /* failed, and a resolver was not asked: we have no socket or memory left */
 };
 typedef void (*lookup_fn)(void *arg, const struct lookup_result *result);
 

@@ -114,6 +114,23 @@ static const char *errno_phrase(int code)
                                                        : "a socket error";
 }
 
+/* No more sockets, ports or memory: that is no word about the name, nor about its servers. */
+static bool is_own_fault(int code)
+{
+    return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM || code == EAGAIN;
+}
+
+static const char *own_failure(struct lookup *lookup)
+{
+    lookup->chase.is_unasked = true;
+    return "this server has no more sockets or memory";
+}
+
+static const char *socket_failure(struct lookup *lookup, int code)
+{
+    return is_own_fault(code) ? own_failure(lookup) : errno_phrase(code);
+}
+
 static void say_asked(struct lookup *lookup, const char *what)
 {
     char text[IP_TEXT_MAX + 10];
@@ -172,11 +189,11 @@ static const char *open_socket(struct lookup *lookup, bool is_tcp)
     try->fd = socket(sa.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (try->fd < 0 ||
         (connect(try->fd, (const struct sockaddr *)&sa, sa_len) != 0 && errno != EINPROGRESS)) {
-        return errno_phrase(errno);
+        return socket_failure(lookup, errno);
     }
     struct err e = loop_fd_add(lookup->owner->loop, &try->watch, try->fd,
                                is_tcp ? EPOLLOUT : EPOLLIN, is_tcp ? on_tcp : on_udp, lookup);
-    return e.code == ERR_OK ? NULL : "an internal failure";
+    return e.code == ERR_OK ? NULL : own_failure(lookup);
 }
 
 /* A fresh id for each server. */
@@ -211,11 +228,11 @@ static const char *begin(struct lookup *lookup)
     if (!prepare(lookup) ||
         loop_timer_set(lookup->owner->loop, &lookup->timer, until, on_time, lookup).code !=
             ERR_OK) {
-        return "an internal failure";
+        return own_failure(lookup);
     }
     const char *why = open_socket(lookup, false);
     if (why == NULL && send(try->fd, try->query + 2, try->query_len - 2, MSG_NOSIGNAL) < 0) {
-        why = errno_phrase(errno);
+        why = socket_failure(lookup, errno);
     }
     return why;
 }
@@ -354,7 +371,7 @@ static void send_rest(struct lookup *lookup)
     try->sent += (size_t)n;
     if (try->sent == try->query_len &&
         loop_fd_change(lookup->owner->loop, &try->watch, EPOLLIN).code != ERR_OK) {
-        give_up(lookup, "an internal failure");
+        give_up(lookup, own_failure(lookup));
     }
 }
 
@@ -401,7 +418,7 @@ static void read_some(struct lookup *lookup)
     if (try->have == 2) {
         try->data = mem_zalloc(len);
         if (try->data == NULL || len == 0) {
-            give_up(lookup, len == 0 ? "an empty answer" : "an internal failure");
+            give_up(lookup, len == 0 ? "an empty answer" : own_failure(lookup));
         }
         return;
     }

@@ -55,6 +55,7 @@ static bool visit(struct lookup_chase *chase)
     }
     chase->seen[chase->seen_n] = mem_strdup(chase->end);
     if (chase->seen[chase->seen_n] == NULL) {
+        chase->is_unasked = true;
         chase_add(chase, " (out of memory)");
         return false;
     }
@@ -216,6 +217,7 @@ void chase_result(const struct lookup_chase *chase, struct lookup_answer *answer
     memset(out, 0, sizeof(*out));
     out->status = chase->status;
     out->is_ours = chase_is_ours(chase);
+    out->is_unasked = chase->is_unasked && chase->status == LOOKUP_FAILED;
     memcpy(out->end, chase->end, sizeof(out->end));
     if (chase->status == LOOKUP_FOUND) {
         out->rdata_n = answer->rdata_n;

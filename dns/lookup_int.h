@@ -47,6 +47,7 @@ struct lookup_chase {
     struct buf *trail;          /* NULL: none */
     enum lookup_type type;
     enum lookup_status status;
+    bool is_unasked; /* somebody was not asked, or not understood, by our own fault */
     char end[LOOKUP_END_MAX + 1];
     char *seen[LOOKUP_HOPS_MAX + 1]; /* owned */
     size_t seen_n;

@@ -138,11 +138,6 @@ ADDRESS_CASES = {
 ADDRESS_GOOD = {"lie-then-truth": lie_then_truth, "truncated-whole": cut_then_whole, "chain": None}
 
 
-def txt(make):
-    """A script for TXT: make(digest) -> records or scripts; no other types there."""
-    return make
-
-
 TXT_CASES = {
     "silent": (lambda world, name, digest: silent, Case("dns", RESOLVER)),
     "servfail": (lambda world, name, digest: failing, Case("dns", "SERVFAIL")),

@@ -276,6 +276,11 @@ def test_an_honest_target(outcomes, name):
     outcomes[name].assert_valid()
 
 
+def test_credentials_in_a_redirect_are_not_shown(outcomes):
+    outcome = outcomes["userinfo"]
+    assert "secret" not in str(outcome.challenge) + outcome.acme.post(outcome.challenge["error"]["instance"]).text
+
+
 def test_others_were_served_meanwhile(outcomes, meanwhile):
     assert outcomes and meanwhile.issued >= 1
 

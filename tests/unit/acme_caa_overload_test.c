@@ -1,5 +1,7 @@
 /* CAA that we could not ask for, by our own fault, is not "no CAA records": under `enforce` nothing
  * is issued meanwhile. What DNS answers, or does not, never stands in the way of a private name. */
+#include <sys/resource.h>
+
 #include "acme-server/validate_job.h"
 #include "dns/lookup_int.h"
 #include "tests/unit/acme_issue.h"
@@ -122,6 +124,24 @@ static void test_silent_dns(void **state)
 
     l->dns.is_silent = true;
     expect_verdict(l, LOOKUPS_MAX, CAA_ALLOWED);
+}
+
+/* There is room for look-ups, but not a socket more. */
+static void test_no_sockets(void **state)
+{
+    struct fx_loop *l = *state;
+    struct rlimit before;
+    int next = dup(STDIN_FILENO);
+
+    assert_true(next >= 0);
+    (void)close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit none = {.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    expect_verdict(l, LOOKUPS_MAX, CAA_UNKNOWN);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    fx_loop_say(l, 0, "far.test.", "far.test. 1 IN CAA 0 issue \"other.test\"");
+    expect_verdict(l, LOOKUPS_MAX, CAA_FORBIDDEN); /* that is not in the cache */
 }
 
 /* --- a validation ----------------------------------------------------------------------------- */
@@ -282,6 +302,7 @@ int main(void)
         ENFORCED(test_nearest_decides),
         ENFORCED(test_failing_dns),
         ENFORCED(test_silent_dns),
+        ENFORCED(test_no_sockets),
         ENFORCED(test_enforce_asks_again),
         ENFORCED(test_enforce_forbids_later),
         ENFORCED(test_enforce_ends),
