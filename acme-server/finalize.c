@@ -177,7 +177,7 @@ static struct err check_policy(struct acme_req *r, struct finalize *f)
 static struct err refuse_busy(struct acme_req *r)
 {
     r->prob.retry_after_s = 2;
-    REJECT(&r->prob, PROBLEM_RATE_LIMITED, 503,
+    REJECT(&r->prob, PROBLEM_RATE_LIMITED, 0,
            "Too much is under way for this order or its CAA look-ups: finalize again in a moment.");
 }
 

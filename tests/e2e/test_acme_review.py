@@ -75,11 +75,12 @@ def test_a_flag_that_is_gone_leaves_no_proof(make_appliance):
     fleet["preauthorized"] = False
     app.restart()
     acme.nonce = None
-    for name in names:
-        _, order = acme.order(name)
-        assert order["status"] == "pending"
-        _, challenge = acme.challenge_of(order["authorizations"][0], "dns-persist-01")
+    orders = [acme.order(name)[1] for name in names]
+    assert [order["status"] for order in orders] == ["pending", "pending"]
+    challenges = [acme.challenge_of(order["authorizations"][0], "dns-persist-01")[1] for order in orders]
+    for challenge in challenges:
         assert acme.post(challenge["url"], {}).status_code == 200
+    for order, challenge in zip(orders, challenges):
         found = acme.wait(challenge["url"], ("valid", "invalid"))
         assert (found["status"], found["error"]["type"]) == ("invalid", ERROR + "unauthorized"), found
         assert_sentence(found["error"]["detail"])
@@ -145,10 +146,10 @@ def test_finalize_under_a_silent_resolver_is_not_in_the_way(make_appliance):
         # One or the other may share its thread with the finalize that waits for the look-ups; no more than that.
         assert statistics.median(waits) < BOUND_S and sum(1 for one in waits if one > BOUND_S) <= 2, waits
         for status, body, head in answers:
-            assert status == 200 and body["status"] == "valid" or status == 503 and body["type"] == ERROR + "rateLimited" and "Retry-After" in head, body
-        assert any(status == 503 for status, _, _ in answers), "nobody had to wait: this shows nothing"
+            assert status == 200 and body["status"] == "valid" or status == 429 and body["type"] == ERROR + "rateLimited" and "Retry-After" in head, body
+        assert any(status == 429 for status, _, _ in answers), "nobody had to wait: this shows nothing"
         deadline = time.monotonic() + 60
-        while (done := acme.finalize(order, csr=make_csr(names)) if acme.post(url).json()["status"] == "ready" else acme.post(url)).status_code == 503:
+        while (done := acme.finalize(order, csr=make_csr(names)) if acme.post(url).json()["status"] == "ready" else acme.post(url)).status_code == 429:
             assert time.monotonic() < deadline, done.text
             time.sleep(int(done.headers["Retry-After"]))
         assert done.status_code == 200 and done.json()["status"] == "valid", done.text

@@ -281,7 +281,7 @@ static void test_finalize(void **state)
     (void)leave_room(l, 0);
     must(loop_start(l->f->acme->loop));
     fx_post(l->f, member(&p.order, "finalize"), csr, &p.reply);
-    expect_problem(&p.reply, 503, "rateLimited");
+    expect_problem(&p.reply, 429, "rateLimited");
     assert_string_not_equal(p.reply.retry, "");
     fx_post(l->f, p.order.location, "", &p.reply);
     assert_string_equal(member(&p.reply, "status"), "ready");

@@ -220,7 +220,7 @@ static void test_busy_finalize(void **state)
     atomic_store(&l->f->acme->caa_waiters, CAA_WAITERS_MAX);
     fx_post(l->f, member(&p.order, "finalize"), csr, &p.reply);
     atomic_store(&l->f->acme->caa_waiters, 0);
-    expect_problem(&p.reply, 503, "rateLimited");
+    expect_problem(&p.reply, 429, "rateLimited");
     assert_string_not_equal(p.reply.retry, "");
     must(loop_start(l->f->acme->loop));
     fx_post(l->f, member(&p.order, "finalize"), csr, &p.reply);

@@ -136,7 +136,7 @@ static void test_finalize_of_a_claimed_order(void **state)
     fx_prove(f, &order, "both");
     must(claim_take(&f->acme->claims, id_of(order.location), &claim));
     fx_post(f, member(&order, "finalize"), csr, &reply);
-    expect_problem(&reply, 503, "rateLimited");
+    expect_problem(&reply, 429, "rateLimited");
     assert_true(strtol(reply.retry, NULL, 10) >= 1);
     fx_post(f, order.location, "", &reply); /* reading it does not wait */
     assert_string_equal(member(&reply, "status"), "ready");

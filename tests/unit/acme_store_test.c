@@ -101,6 +101,12 @@ static void begin(struct call *c, struct reply *order, char authz_id[OBJECT_ID_L
     c->decision.type = CHALLENGE_DNS01;
 }
 
+static struct err insert_authz(struct db *db, void *arg)
+{
+    struct call *c = arg;
+    return acme_db_authz_insert(db, c->f->delegate, c->order.account_id, &c->name);
+}
+
 #define expect_code(e, want) assert_int_equal((e).code, (want))
 
 /* Every move twice, and moves from states that do not allow them. */
@@ -145,6 +151,27 @@ static void test_lost_races(void **state)
     order_row_clear(&c.order);
     authz_row_clear(&c.authz);
     reply_clear(&order);
+}
+
+/* The account ended between its request's check and the transaction: nothing new is made for it. */
+static void test_no_orders_of_an_ended_account(void **state)
+{
+    struct fx *f = *state;
+    struct order_name made = {0};
+    struct call c = {.f = f, .id = id_of(f->kid), .name = {.ident = {.base = "svc.test"}}};
+
+    must(random_id(c.name.authz_id));
+    must(random_id(c.order.id));
+    (void)snprintf(c.order.account_id, sizeof(c.order.account_id), "%s", c.id);
+    c.order.names = &made;
+    c.order.names_n = 1;
+    must(store_write(f->store, "t", account_end, &c));
+    expect_code(store_write(f->store, "t", insert, &c), ERR_BAD_STATE);
+    expect_code(store_write(f->store, "t", insert_authz, &c), ERR_BAD_STATE);
+    memset(c.order.account_id, 'x', OBJECT_ID_LEN);
+    expect_code(store_write(f->store, "t", insert, &c), ERR_BAD_STATE);
+    assert_int_equal(fx_number(f, "SELECT COUNT(*) FROM acme_order", NULL), 0);
+    assert_int_equal(fx_number(f, "SELECT COUNT(*) FROM acme_authz", NULL), 0);
 }
 
 /* A decision that comes after the account ended changes nothing, in none of the tables. */
@@ -325,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_lost_races, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_orders_of_an_ended_account, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rolled_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_past_expiry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_maintenance, setup, teardown),
