@@ -7,7 +7,7 @@
 
 struct instances;
 MUST_USE struct err instances_new(struct instances **out);
-void instances_free(struct instances *instances); /* NULL is fine */
+void instances_free(struct instances *x); /* NULL is fine */
 /* The id at the end of prob->instance, "" when it has none. */
 const char *acme_instance_id(const struct problem *prob);
 
