@@ -217,6 +217,7 @@ static void test_a_failure_ends_it(void **state)
     assert_int_equal(validator_waiting(w->f->acme->validator), 2);
     fx_drive(w->l);
     assert_int_equal(w->web.asked_n, 1);
+    assert_int_equal(validator_waiting(w->f->acme->validator), 0); /* nobody asks for it any more */
     expect_authz(w, "invalid", 1);
     assert_string_equal(part(&w->authz, CHALLENGE_HTTP01, "status"), "invalid");
     const json_t *error = json_object_get(challenge_typed(&w->authz, CHALLENGE_HTTP01), "error");
