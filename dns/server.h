@@ -7,6 +7,7 @@
 #ifndef DNS_SERVER_H
 #define DNS_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,8 +24,26 @@ struct dns_server;
 struct dns_counters {
     uint64_t udp_queries, udp_answers, tcp_queries, tcp_answers, dropped;
 };
-/* Bind all sockets, both protocols; nothing is answered yet. udp_threads / tcp_threads: 0 = one per
- * CPU. ERR_BUSY names the address. */
+/* What the listeners work with; all borrowed, optional ones NULL or 0. */
+struct forward;
+struct watch;
+struct work;
+struct rrl;
+struct dns_server_options {
+    struct zone_db *zones;
+    const struct ip_endpoint *listen;
+    size_t listen_n;
+    unsigned udp_threads, tcp_threads; /* 0 = one per CPU */
+    struct forward *forward;
+    struct work *work;
+    struct watch *watch;
+    struct rrl *rrl;
+    bool has_cookies;
+};
+/* Bind all sockets, both protocols; nothing is answered yet. ERR_BUSY names the address. */
+MUST_USE struct err dns_server_open(const struct dns_server_options *options,
+                                    struct dns_server **out);
+/* The same with zones alone. */
 MUST_USE struct err dns_server_bind(struct zone_db *zones, const struct ip_endpoint *listen,
                                     size_t listen_n, unsigned udp_threads, unsigned tcp_threads,
                                     struct dns_server **out);

@@ -89,6 +89,43 @@ size_t zone_persist_wire_len(const char *text);
 /* "_" and 16 characters of lower-case base32? (draft-ietf-acme-dns-account-label) */
 bool zone_is_account_label(const char *label, size_t len);
 
+/* --- stored records, and several changes at once ---------------------------------------------- */
+/* One record of an owner, as rr.h keeps RDATA. */
+struct zone_rr {
+    uint16_t type;
+    uint32_t ttl;
+    const uint8_t *rdata;
+    uint16_t rdata_len;
+};
+#define ZONE_RRSET_WIRE_MAX 60000u /* RRs of one type at one owner, with their heads: fits TCP */
+
+/* Changes that become visible together, by one atomic store. The caller is the only writer until
+ * zone_edit_commit() or _drop(). Nodes made by an edit are changed in place by its further calls, so
+ * that loading n records costs O(n). Thread: one. */
+struct zone_edit;
+MUST_USE struct err zone_edit_begin(struct zone_db *db, struct zone_edit **out);
+/* As zone_value_add() and zone_value_remove(). */
+MUST_USE struct err zone_edit_value(struct zone_edit *edit, bool is_add, const char *owner,
+                                    const struct zone_value *value);
+/* The records at `owner` (wire, lower case; in a served zone that is not the delegate zone) are these
+ * from now on: n 0 takes the name out; empty non-terminals above it come and go by themselves. RRs of
+ * one type share the first one's TTL (RFC 2181 §5.2). CNAME, DNAME and delegation rules are the
+ * caller's (zone_records.h); SOA's serial is replaced by the zone's in answers. ERR_MALFORMED: no
+ * name of such a zone; ERR_LIMIT: ZONE_RRSET_WIRE_MAX. rrs: borrowed during the call. */
+MUST_USE struct err zone_edit_records(struct zone_edit *edit, const uint8_t *owner,
+                                      size_t owner_len, const struct zone_rr *rrs, size_t n);
+/* As zone_persist_put(). */
+MUST_USE struct err zone_edit_persist(struct zone_edit *edit, const char *base,
+                                      const char *const *texts, size_t n);
+/* The serial of one zone (text name as configured, "." included; the delegate zone's too). */
+MUST_USE struct err zone_edit_serial(struct zone_edit *edit, const char *zone, uint32_t serial);
+/* Publishes; takes *edit, on failure too (then nothing is changed). Nothing changed: no new snapshot. */
+MUST_USE struct err zone_edit_commit(struct zone_edit **take_edit);
+void zone_edit_dropp(struct zone_edit **edit); /* for AUTO() */
+
+/* The serial of a zone by its text name; 0 when there is no such zone. */
+uint32_t zone_serial_of(const struct zone_db *db, const char *zone);
+
 /* Readers. One per thread that reads; at most ZONE_READERS_MAX (ERR_LIMIT). */
 struct zone_reader;
 struct zone_snapshot;

@@ -70,6 +70,8 @@ MUST_USE struct err access_key(struct access *access, const char *name, uint8_t 
                                size_t *key_len, char name_out[CLIENT_NAME_MAX + 1]);
 /* preauthorized: true? false for unknown clients. */
 bool access_is_preauthorized(struct access *access, const char *name);
+/* May it update ordinary DNS records of its names (records: true)? false for unknown clients. */
+bool access_has_records(struct access *access, const char *name);
 /* Do rate limits count for it? true for unknown clients. */
 bool access_has_limits(struct access *access, const char *name);
 /* Do the client's networks name this address explicitly (none configured: no)? For ip

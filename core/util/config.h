@@ -30,7 +30,35 @@ struct config_zone {
     struct ip_addr *ingress;
     size_t ingress_n;
     bool is_served; /* serve: */
-    char *file;     /* records; read by a later release: a value is refused until then */
+    /* plain: nothing is made up in the zone: no ingress, no _acme-challenge names; what is not stored is
+     * NXDOMAIN */
+    bool is_plain;
+    char *file; /* RFC 1035 master file, or "" */
+    /* transfer: */
+    struct ip_net *transfer_allow;
+    size_t transfer_allow_n;
+    struct ip_endpoint *transfer_notify; /* default port 53 */
+    size_t transfer_notify_n;
+    char transfer_key[CLIENT_NAME_MAX + 1]; /* a client's name, or "" */
+};
+
+/* dns.forward.routes: who is asked about names at and below a suffix. */
+struct config_route {
+    char name[NAME_TEXT_MAX + 1];
+    struct ip_endpoint *servers;
+    size_t servers_n;
+};
+
+struct config_dns {
+    bool hmac_md5;
+    int64_t rate_limit; /* UDP answers per second and network; 0 = no limit */
+    bool query_log;     /* on at start */
+    struct ip_net *forward_networks;
+    size_t forward_networks_n;
+    struct ip_endpoint *upstreams;
+    size_t upstreams_n;
+    struct config_route *routes;
+    size_t routes_n;
 };
 
 struct config_client {
@@ -42,6 +70,7 @@ struct config_client {
     size_t networks_n;
     bool is_preauthorized; /* preauthorized: */
     bool has_limits;       /* limits: */
+    bool has_records;      /* records: may update ordinary DNS records of its names; default true */
 };
 
 enum config_key_alg {
@@ -117,6 +146,7 @@ struct config {
     struct ip_endpoint *resolvers; /* default: the system's (/etc/resolv.conf) */
     size_t resolvers_n;
     struct config_acme acme;
+    struct config_dns dns;
     enum config_key_alg ca_key;
     char *tls_cert, *tls_key; /* "" = our own certificate */
     enum log_level log_level;

@@ -1,0 +1,35 @@
+/* What work threads do with a request: its TSIG is checked, then it is an update, a transfer or a plain
+ * question that is answered as the DNS threads do, and the answer is signed.
+ *
+ * A failed TSIG is answered FORMERR, or NOTAUTH with the TSIG error (RFC 8945 §5.2, §5.3.2); NOTIFY is
+ * NOTIMP (we are nobody's secondary), an unsigned UPDATE REFUSED. Thread: work threads. */
+#ifndef DNS_SERVICE_H
+#define DNS_SERVICE_H
+
+#include "core/access/access.h"
+#include "core/util/config.h"
+#include "dns/answer.h"
+#include "dns/forward.h"
+#include "dns/request.h"
+#include "dns/transfer.h"
+#include "dns/update.h"
+#include "dns/watch.h"
+#include "dns/zone.h"
+
+struct dns_service_options {
+    const struct config *cfg;
+    struct access *access;
+    struct zone_db *zones;
+    struct update *update;
+    struct transfer *transfer;
+    struct forward *forward; /* NULL: off */
+    struct watch *watch;     /* NULL: off */
+};
+struct dns_service;
+MUST_USE struct err dns_service_new(const struct dns_service_options *options,
+                                    struct dns_service **out);
+void dns_service_free(struct dns_service *service);
+/* A work_fn (work.h): ctx is the struct dns_service. Ends the request, or hands it to the forwarder. */
+void dns_service_handle(void *ctx, struct dns_request *request);
+
+#endif

@@ -1,0 +1,49 @@
+/* Zone transfers out: AXFR (RFC 5936), IXFR (RFC 1995), and NOTIFY (RFC 1996) to the secondaries.
+ *
+ * Allowed is who comes from transfer.allow or, with transfer.key set, signs with that client's key; with
+ * both set, both. Everybody else: REFUSED. IXFR over UDP is answered with the difference if it fits,
+ * else with the SOA alone. A zone is read at one serial in one read view and rendered in memory, then
+ * sent as the peer reads. NOTIFY goes out on the thread that committed, before the caller of the commit
+ * is woken, once per server at a time; lost ones are repeated by the loop (1, 2, 4, 8, 16 s).
+ * Thread: said at each. */
+#ifndef DNS_TRANSFER_H
+#define DNS_TRANSFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/access/access.h"
+#include "core/store/store.h"
+#include "core/util/loop.h"
+#include "dns/request.h"
+#include "dns/tsig.h"
+#include "dns/zone_records.h"
+
+struct transfer_options {
+    const struct config *cfg;
+    struct store *store;
+    struct access *access;
+    struct records *records;
+};
+struct transfer;
+/* Registers with records_on_serial(). transfer_start() makes the loop thread and notifies every server of
+ * every zone once (a restart may have changed the zone). */
+MUST_USE struct err transfer_new(const struct transfer_options *options, struct transfer **out);
+MUST_USE struct err transfer_start(struct transfer *transfer);
+void transfer_free(struct transfer *transfer);
+/* Answer an AXFR or IXFR query, packet without its TSIG; sends all messages, signed when the request
+ * was; does not end the request. Blocks: work threads. */
+void transfer_handle(struct transfer *transfer, struct dns_request *request, const uint8_t *packet,
+                     size_t len, struct tsig *tsig);
+struct transfer_info { /* per zone and server that is notified */
+    char zone[NAME_TEXT_MAX + 1];
+    struct ip_endpoint server;
+    uint32_t notified_serial, answered_serial;
+    int64_t answered_unix; /* 0: never */
+    char last[100];        /* how the last NOTIFY ended, in words */
+};
+/* Any thread. *out: mem_free(). */
+MUST_USE struct err transfer_list(struct transfer *transfer, struct transfer_info **out,
+                                  size_t *out_n);
+
+#endif

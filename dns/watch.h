@@ -1,0 +1,51 @@
+/* What DNS did: counters per zone, type and RCODE, and a bounded query log that can be switched on.
+ *
+ * Counters are per thread and summed when read; the log is a ring of WATCH_LOG_MAX entries in memory,
+ * written only while it is on (one atomic load otherwise). Nothing is written to disk. */
+#ifndef DNS_WATCH_H
+#define DNS_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/util/err.h"
+#include "core/util/name.h"
+#include "dns/answer.h"
+
+#define WATCH_LOG_MAX 4096u
+
+struct watch;
+struct watch_thread; /* one per counting thread; written by it alone */
+MUST_USE struct err watch_new(struct zone_db *zones, struct watch **out);
+void watch_free(struct watch *watch);
+MUST_USE struct err watch_thread_new(struct watch *watch,
+                                     struct watch_thread **out); /* owned by watch */
+/* Count one answer, and log it while the log is on. No lock unless the log is on. */
+void watch_note(struct watch_thread *thread, const struct answer_in *in,
+                const struct answer_info *info, enum answer_verdict verdict);
+struct watch_count {
+    char zone[NAME_TEXT_MAX + 1]; /* "" = none of ours */
+    uint16_t type;                /* 0: no readable question; WATCH_TYPE_OTHER */
+    uint16_t rcode;
+    uint64_t n;
+};
+#define WATCH_TYPE_OTHER 65535u
+/* Those that are not 0, sorted; any thread; *out: mem_free(). */
+MUST_USE struct err watch_counts(struct watch *watch, struct watch_count **out, size_t *out_n);
+void watch_log_set(struct watch *watch, bool is_on);
+bool watch_log_is_on(const struct watch *watch);
+struct watch_entry {
+    int64_t unix_ms;
+    struct ip_addr peer;
+    bool is_tcp;
+    char name[NAME_TEXT_MAX * 4 + 1]; /* escaped */
+    uint16_t type, rcode;
+    enum answer_reason reason;
+    enum answer_verdict verdict;
+};
+/* The newest `max`, oldest first. */
+MUST_USE struct err watch_log(struct watch *watch, size_t max, struct watch_entry **out,
+                              size_t *out_n);
+
+#endif
