@@ -138,7 +138,7 @@ bool zone_is_ns(const struct zone_table *table, const struct dns_name *name,
 bool zone_has_challenge(const struct dns_name *name, const struct zone_match *match)
 {
     return (name->first == LABEL_ACME || name->first == LABEL_ACCOUNT_CHALLENGE) &&
-           name->is_rest_ldh && !match->zone->is_delegate;
+           name->is_rest_ldh && !match->zone->is_delegate && !match->zone->is_plain;
 }
 
 /* "h-" and the base32 SHA-256 of the text name, as name_delegate() has it, without its allocations.

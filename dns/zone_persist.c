@@ -97,5 +97,5 @@ bool zone_persist_name(const struct zone_table *table, const char *base, struct 
     }
     memcpy(text + sizeof(ZONE_PERSIST_LABEL), base, n + 1);
     return dns_name_parse(text, name) && name->first == LABEL_PERSIST && name->is_rest_ldh &&
-           zone_find(table, name, &match) && !match.zone->is_delegate;
+           zone_find(table, name, &match) && !match.zone->is_delegate && !match.zone->is_plain;
 }

@@ -106,6 +106,8 @@ static struct err add_entry(struct zone_table *t, const char *text, struct zone_
     e->len = name.len;
     e->labels_n = name.labels_n;
     e->hash = hash;
+    e->index = (uint16_t)t->entries_n;
+    memcpy(e->name, text, strlen(text)); /* a name: not longer than NAME_TEXT_MAX */
     uint32_t at = hash & t->mask;
     while (t->slots[at] != 0) {
         at = (at + 1) & t->mask;
@@ -128,6 +130,7 @@ static struct err add_zones(struct zone_table *t, const struct config *cfg)
         TRY(add_entry(t, zone->name, &e));
         e->is_served = zone->is_served;
         e->is_any = e->labels_n == 0;
+        e->is_plain = zone->is_plain;
         TRY(encode_addresses(zone->ingress, zone->ingress_n, 4, &e->a));
         TRY(encode_addresses(zone->ingress, zone->ingress_n, 6, &e->aaaa));
         if (e->is_any) {

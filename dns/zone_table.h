@@ -20,9 +20,17 @@
 #define DNS_TYPE_NS 2u
 #define DNS_TYPE_CNAME 5u
 #define DNS_TYPE_SOA 6u
+#define DNS_TYPE_PTR 12u
+#define DNS_TYPE_MX 15u
 #define DNS_TYPE_TXT 16u
 #define DNS_TYPE_AAAA 28u
+#define DNS_TYPE_SRV 33u
+#define DNS_TYPE_DNAME 39u
 #define DNS_TYPE_OPT 41u
+#define DNS_TYPE_DS 43u
+#define DNS_TYPE_SVCB 64u
+#define DNS_TYPE_HTTPS 65u
+#define DNS_TYPE_TSIG 250u
 #define DNS_TYPE_IXFR 251u
 #define DNS_TYPE_AXFR 252u
 #define DNS_TYPE_ANY 255u
@@ -57,15 +65,18 @@ bool dns_name_parse(const char *text, struct dns_name *out);
 struct zone_entry {
     uint8_t wire[NAME_WIRE_MAX];
     uint8_t len, labels_n;
+    uint16_t index;                      /* in zone_table.entries and zone_snapshot.states */
     bool is_served, is_delegate, is_any; /* is_any: zone "." */
+    bool is_plain;                       /* nothing is made up in it */
     bool is_ns_below;                    /* hostname ends in this zone's name ... */
     uint8_t ns_head_len;                 /* ... behind this many octets */
     uint32_t hash;
     struct zone_rrs a, aaaa; /* ingress */
+    char name[NAME_TEXT_MAX + 1];
 };
 
 struct zone_table {
-    struct zone_entry *entries;
+    struct zone_entry *entries; /* the configuration's zones in its order, then the delegate zone */
     size_t entries_n;
     uint16_t *slots; /* open addressing over hash; entry + 1, 0 = free */
     uint32_t mask;
@@ -92,7 +103,8 @@ bool zone_find(const struct zone_table *table, const struct dns_name *name, stru
 bool zone_is_ns(const struct zone_table *table, const struct dns_name *name,
                 const struct zone_match *match);
 /* Does the zone found have an automatic CNAME at this name (_acme-challenge.<well-formed name>, an
- * account's label before it or not)? */
+ * account's label before it or not; never in a plain zone)? Only where zone_cut_find() finds no cut:
+ * nothing is made up below a delegation or DNAME. */
 bool zone_has_challenge(const struct dns_name *name, const struct zone_match *match);
 /* The CNAME's target; out: NAME_WIRE_MAX octets. Returns its length; *suffix: where the delegate
  * zone starts in it. 0: an account's label does not fit before a hashed name in a delegate zone
@@ -107,12 +119,24 @@ bool zone_persist_name(const struct zone_table *table, const char *base, struct 
 MUST_USE struct err zone_persist_owner(const struct zone_table *table, const struct dns_name *name,
                                        const char *const *texts, size_t n, struct zone_owner **out);
 
+/* What changes about a zone. Counted: stored records and, in the delegate zone, values' records, not
+ * the texts at _validation-persist. */
+struct zone_state {
+    uint32_t serial;
+    uint32_t owners_n;    /* with records */
+    uint32_t records_n;   /* RRs */
+    uint32_t cuts_n;      /* delegations, and DNAMEs (one at the apex is one) */
+    uint32_t wildcards_n; /* stored names that begin with "*" */
+};
 struct zone_snapshot {
     const struct zone_table *table;
-    struct trie_node *owners; /* delegate names, and _validation-persist names with texts */
-    uint32_t serial;          /* the delegate zone's */
-    uint32_t zones_serial;    /* the other zones' */
+    struct trie_node *owners;
+    uint32_t serial;            /* going away: states has it */
+    uint32_t zones_serial;      /* going away: states has it */
+    struct zone_state states[]; /* by zone_entry.index */
 };
+/* What is stored at exactly this name, in whatever zone: records, values, texts, or an empty
+ * non-terminal. NULL: nothing. */
 static inline const struct zone_owner *zone_owner_find(const struct zone_snapshot *snap,
                                                        const uint8_t *wire, size_t len)
 {
@@ -121,5 +145,30 @@ static inline const struct zone_owner *zone_owner_find(const struct zone_snapsho
     }
     return trie_find(snap->owners, trie_hash(snap->table->key, wire, len), wire, len);
 }
+static inline const struct zone_state *zone_state_of(const struct zone_snapshot *snap,
+                                                     const struct zone_entry *zone)
+{
+    return &snap->states[zone->index];
+}
+
+/* --- zone_search.c: from the apex down to the name, as far as names are stored --- */
+enum zone_cut_kind { ZONE_CUT_NONE, ZONE_CUT_DELEGATION, ZONE_CUT_DNAME };
+struct zone_cut {
+    enum zone_cut_kind kind;
+    uint8_t off; /* where the cut's name starts in the name asked for; 0: it is that name */
+    const struct zone_owner *owner;
+};
+/* The topmost delegation at the name or above it (below the apex), or DNAME above it (the apex's
+ * too), in the zone found. False, kind NONE: there is none. At a delegation itself (off 0) a question
+ * for DS is the parent's to answer; the caller knows the type. Costs nothing in a zone without cuts. */
+bool zone_cut_find(const struct zone_snapshot *snap, const struct dns_name *name,
+                   const struct zone_match *match, struct zone_cut *out);
+/* The wildcard that answers for a name at which nothing is stored: `*` below its closest encloser
+ * (RFC 4592 §3.3.1). It may be an empty non-terminal (then NODATA). NULL: there is none. *encloser:
+ * where that starts in the name (the apex where nothing longer is stored); set in either case, but
+ * not in a zone without wildcards. */
+const struct zone_owner *zone_wildcard_find(const struct zone_snapshot *snap,
+                                            const struct dns_name *name,
+                                            const struct zone_match *match, uint8_t *encloser);
 
 #endif

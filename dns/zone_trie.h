@@ -25,19 +25,55 @@ struct zone_rrs {
     uint16_t rr_len;
 };
 
-/* One allocation: the struct, wire name, RRs, then the values with their publishers (read by the
- * validator only). A name has values or, a _validation-persist one, whole RRs. */
+/* RRs of one type and any size, encoded the same way, one behind the other. */
+struct zone_rrset {
+    uint16_t type;
+    uint16_t rr_n;
+    uint32_t len; /* octets of data */
+    const uint8_t *data;
+};
+
+/* What is stored at one name. One allocation: the struct, its RRsets' heads, wire name, RRs, then the
+ * values with their publishers (read by the validator only). An owner without RRsets is an empty
+ * non-terminal. In the delegate zone an owner has one RRset, TXT: each text once, whoever published
+ * it. A `_validation-persist.x` owner (is_persist) has one TXT RRset too; it is not "stored"
+ * (zone_owner_is_stored()): such names exist with texts or without, so it neither has a parent chain
+ * nor stands in a wildcard's way, unless records below it make it an empty non-terminal as well. */
 struct zone_owner {
     uint64_t hash;
+    uint64_t edit; /* the edit that made it (zone.c) */
     const uint8_t *wire;
-    struct zone_rrs txt; /* each text once, whoever published it */
     const struct zone_value *values;
-    const uint8_t *whole; /* RRs of any size, each with its owner: a pointer to the question */
+    struct zone_rrs txt;  /* going away: sets has it */
+    const uint8_t *whole; /* going away: sets has it */
     uint32_t whole_len;
     uint16_t whole_n;
     uint16_t values_n;
+    uint32_t children_n; /* owners one label below that are stored */
+    uint16_t sets_n;
     uint8_t wire_len;
+    bool is_persist;
+    bool is_delegation; /* NS, and not the apex */
+    bool has_cname, has_dname;
+    struct zone_rrset sets[]; /* by type, ascending; none is empty */
 };
+
+/* Records, or an empty non-terminal? */
+static inline bool zone_owner_is_stored(const struct zone_owner *owner)
+{
+    return (owner->sets_n > 0 && !owner->is_persist) || owner->children_n > 0;
+}
+/* NULL: no RRset of this type. */
+static inline const struct zone_rrset *zone_rrset_find(const struct zone_owner *owner,
+                                                       unsigned type)
+{
+    for (size_t i = 0; i < owner->sets_n && owner->sets[i].type <= type; i++) {
+        if (owner->sets[i].type == type) {
+            return &owner->sets[i];
+        }
+    }
+    return NULL;
+}
 
 struct trie_node;
 #define TRIE_CHANGE_MAX 40u /* 13 levels, a split down to the last one, the owner */

@@ -1,13 +1,13 @@
 # Package lists and installation, sourced by image/quickstart.sh and tests/run.sh. POSIX sh. Debian packages only.
 
 BW_BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libssl-dev libsqlite3-dev libmicrohttpd-dev libgnutls28-dev
-    libldns-dev libjansson-dev libyaml-dev libcurl4-openssl-dev"
+    libldns-dev libunbound-dev libjansson-dev libyaml-dev libcurl4-openssl-dev"
 BW_DEMO_PACKAGES="ca-certificates curl lego openssl"
-BW_TEST_PACKAGES="clang clang-format clang-tidy curl dnsmasq-base dnsutils iproute2 knot-dnsutils libcmocka-dev
-    libclang-rt-14-dev mount procps python3 python3-acme python3-cryptography python3-dnspython python3-josepy
+BW_TEST_PACKAGES="bind9 bind9-dnsutils bind9-utils clang clang-format clang-tidy curl dnsmasq-base iproute2 knot knot-dnsutils libcmocka-dev
+    libclang-rt-14-dev mount nsd unbound procps python3 python3-acme python3-cryptography python3-dnspython python3-josepy
     python3-pytest python3-pytest-xdist python3-requests python3-venv sqlite3 util-linux"
 # Other people's ACME clients and Pebble. apache2-bin is Apache without Debian's configuration and service.
-BW_CLIENT_PACKAGES="acme-tiny acmetool apache2-bin caddy certbot dehydrated lacme lacme-accountd libcrypt-openssl-rsa-perl
+BW_CLIENT_PACKAGES="acme-tiny acmetool apache2-bin caddy certbot python3-certbot-dns-rfc2136 dehydrated lacme lacme-accountd libcrypt-openssl-rsa-perl
     liblwp-protocol-https-perl pebble uacme"
 
 bw_started=$(date +%s)

@@ -14,6 +14,7 @@ static void loader_clear(struct config_loader *loader)
     mem_freep(&loader->zone_where);
     mem_freep(&loader->client_where);
     mem_freep(&loader->profile_where);
+    mem_freep(&loader->route_where);
     config_freep(&loader->cfg);
 }
 
@@ -47,9 +48,7 @@ static struct err set_defaults(struct config_loader *loader)
     TRY_PTR(loader->cfg);
     for (size_t i = 0; i < CONFIG_OPTIONS_N; i++) {
         const struct config_option *option = &CONFIG_OPTIONS[i];
-        bool is_things = option->type == TYPE_ZONES || option->type == TYPE_CLIENTS ||
-                         option->type == TYPE_PROFILES;
-        if (option->scope == SCOPE_CONFIG && !option->is_later && !is_things) {
+        if (option->scope == SCOPE_CONFIG && !config_option_has_things(option)) {
             TRY(set_default(loader, option));
         }
     }
@@ -163,6 +162,7 @@ void config_free(struct config *cfg)
     config_zones_clear(&lists);
     config_clients_clear(&lists);
     config_profiles_clear(&lists);
+    config_routes_clear(&lists);
     for (size_t i = 0; i < cfg->acme.blocked_names_n; i++) {
         mem_free(cfg->acme.blocked_names[i]);
     }
@@ -177,6 +177,8 @@ void config_free(struct config *cfg)
     mem_free(cfg->open_networks);
     mem_free(cfg->trusted_proxies);
     mem_free(cfg->resolvers);
+    mem_free(cfg->dns.forward_networks);
+    mem_free(cfg->dns.upstreams);
     mem_free(cfg->acme.terms_of_service);
     mem_free(cfg->acme.ip_networks);
     mem_free(cfg->acme.allow);

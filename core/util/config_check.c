@@ -261,6 +261,12 @@ static void check_files(struct config_loader *loader)
     if (loader->may_read_files && has_key && access(cfg->tls_key, R_OK) != 0) {
         PROBLEM(loader, "tls.key", "'%.120s' cannot be read", cfg->tls_key);
     }
+    for (size_t i = 0; loader->may_read_files && i < cfg->zones_n; i++) {
+        if (cfg->zones[i].file[0] != '\0' && access(cfg->zones[i].file, R_OK) != 0) {
+            config_problem(loader, &loader->zone_where[i], "zones.file", "'%.120s' cannot be read",
+                           cfg->zones[i].file);
+        }
+    }
 }
 
 struct err config_finish(struct config_loader *loader, struct config_machine *machine)
@@ -287,5 +293,6 @@ struct err config_finish(struct config_loader *loader, struct config_machine *ma
     check_public_url(loader);
     check_listeners(loader);
     check_files(loader);
+    config_routes_check(loader);
     return err_ok();
 }

@@ -28,6 +28,16 @@ static bool endpoint_equal(const struct ip_endpoint *a, const struct ip_endpoint
     return a->port == b->port && ip_equal(&a->addr, &b->addr);
 }
 
+static bool route_equal(const struct config_route *a, const struct config_route *b)
+{
+    bool is_equal = strcmp(a->name, b->name) == 0 && a->servers_n == b->servers_n;
+
+    for (size_t i = 0; is_equal && i < a->servers_n; i++) {
+        is_equal = endpoint_equal(&a->servers[i], &b->servers[i]);
+    }
+    return is_equal;
+}
+
 static bool pattern_equal(const struct name_pattern *a, const struct name_pattern *b)
 {
     return a->is_below == b->is_below && strcmp(a->base, b->base) == 0;
@@ -36,12 +46,12 @@ static bool pattern_equal(const struct name_pattern *a, const struct name_patter
 /* Do two options' fields hold the same? */
 static bool option_equal(const struct config_option *option, const void *a, const void *b);
 
-/* The options of one zone or client. */
+/* The options of one zone or client, those that a reload reads again included: they name what. */
 static bool thing_equal(enum config_scope scope, const void *a, const void *b)
 {
     for (size_t i = 0; i < CONFIG_OPTIONS_N; i++) {
         const struct config_option *option = &CONFIG_OPTIONS[i];
-        if (option->scope == scope && !option->is_later && !option_equal(option, a, b)) {
+        if (option->scope == scope && !option_equal(option, a, b)) {
             return false;
         }
     }
@@ -68,6 +78,8 @@ static bool element_equal(enum config_type type, const void *a, const void *b, s
     case TYPE_CLIENTS:
         return thing_equal(SCOPE_CLIENT, (const struct config_client *)a + i,
                            (const struct config_client *)b + i);
+    case TYPE_ROUTES:
+        return route_equal((const struct config_route *)a + i, (const struct config_route *)b + i);
     case TYPE_TEXT:
     case TYPE_PATH:
     case TYPE_BOOL:
@@ -84,8 +96,6 @@ static bool element_equal(enum config_type type, const void *a, const void *b, s
     case TYPE_USAGES:
     case TYPE_KEY_TYPES:
     case TYPE_PROFILES:
-    case TYPE_LIST:
-    case TYPE_MAP:
         break;
     }
     return false; /* no list that is read once */
@@ -138,16 +148,15 @@ static bool option_equal(const struct config_option *option, const void *a, cons
     case TYPE_PATTERNS:
     case TYPE_ZONES:
     case TYPE_CLIENTS:
+    case TYPE_ROUTES:
         return list_equal(option, a, b);
     case TYPE_PROFILE_NAME:
     case TYPE_USAGES:
     case TYPE_KEY_TYPES:
     case TYPE_PROFILES:
-    case TYPE_LIST:
-    case TYPE_MAP:
         break;
     }
-    return true; /* a reload takes it, or it has its default only */
+    return true; /* a reload takes it */
 }
 
 bool config_differs_elsewhere(const struct config *a, const struct config *b, struct buf *keys)
@@ -156,7 +165,7 @@ bool config_differs_elsewhere(const struct config *a, const struct config *b, st
 
     for (size_t i = 0; i < CONFIG_OPTIONS_N; i++) {
         const struct config_option *option = &CONFIG_OPTIONS[i];
-        if (option->scope == SCOPE_CONFIG && option->reload != RELOAD_YES && !option->is_later &&
+        if (option->scope == SCOPE_CONFIG && option->reload != RELOAD_YES &&
             !option_equal(option, a, b)) {
             buf_printf(keys, "%s%s", differs ? ", " : "", option->key);
             differs = true;

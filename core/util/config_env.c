@@ -1,5 +1,5 @@
 /* The environment: BAILIWICK_ + the key's path in upper case, lists separated by commas, zones,
- * clients and profiles in their compact forms, and for each variable a twin with _FILE that names a file holding
+ * clients, profiles and routes in their compact forms, and for each variable a twin with _FILE that names a file holding
  * the value. */
 #include "core/util/config_internal.h"
 
@@ -134,7 +134,7 @@ static struct err read_zone(struct config_loader *loader, char *text,
 
 /* The words behind a client's name. */
 static void read_client_words(struct config_loader *loader, struct config_client *client,
-                              char *words, const struct config_where *where)
+                              char *words, const struct config_where *where, bool *has_names)
 {
     while (words != NULL) {
         char *next = strchr(words, '+');
@@ -145,22 +145,45 @@ static void read_client_words(struct config_loader *loader, struct config_client
             client->is_preauthorized = true;
         } else if (strcmp(words, "no-limits") == 0) {
             client->has_limits = false;
+        } else if (strcmp(words, "no-records") == 0) {
+            client->has_records = false;
+        } else if (strcmp(words, "no-names") == 0) {
+            *has_names = false;
         } else {
             config_problem(loader, where, "clients",
-                           "'%.80s' is not preauthorized or no-limits, which may follow a "
-                           "client's name",
+                           "'%.80s' is not preauthorized, no-limits, no-records or no-names, which "
+                           "may follow a client's name",
                            words);
         }
         words = next;
     }
 }
 
-/* name[+preauthorized][+no-limits]:secret:pattern[+pattern...][:network[+network...]]; networks
- * come last because IPv6 has colons. */
+/* Names that are left out by mistake (an empty variable) are no names; the word says it is meant. */
+static struct err read_client_names(struct config_loader *loader, struct config_client *client,
+                                    char *names, bool has_names, const struct config_where *where)
+{
+    if (has_names ? names[0] == '\0' : names[0] != '\0') {
+        config_problem(loader, where, "clients",
+                       has_names
+                           ? "client '%s' has no names, so it could get nothing; list at "
+                             "least one, or write %s+no-names if it is a key for transfers "
+                             "only"
+                           : "client '%s' has no-names behind its name, and names; remove one "
+                             "of them",
+                       client->name, client->name);
+        return err_ok();
+    }
+    return set_split(loader, client, "clients.names", names, '+', where);
+}
+
+/* name[+preauthorized][+no-limits][+no-records][+no-names]:secret:pattern[+pattern...]
+ * [:network[+network...]]; networks come last because IPv6 has colons. */
 static struct err read_client(struct config_loader *loader, char *text,
                               const struct config_where *where)
 {
     struct config_client *client = NULL;
+    bool has_names = true;
     char *secret = strchr(text, ':');
     char *names = secret == NULL ? NULL : strchr(secret + 1, ':');
 
@@ -179,7 +202,7 @@ static struct err read_client(struct config_loader *loader, char *text,
     char *words = strchr(text, '+');
     if (words != NULL) {
         *words++ = '\0';
-        read_client_words(loader, client, words, where);
+        read_client_words(loader, client, words, where, &has_names);
     }
     if (networks != NULL) {
         *networks = '\0';
@@ -187,7 +210,7 @@ static struct err read_client(struct config_loader *loader, char *text,
     }
     TRY(set_scalar(loader, client, "clients.name", text, where));
     TRY(set_scalar(loader, client, "clients.secret", secret + 1, where));
-    TRY(set_split(loader, client, "clients.names", names + 1, '+', where));
+    TRY(read_client_names(loader, client, names + 1, has_names, where));
     config_client_finish(loader, client);
     return err_ok();
 }
@@ -227,12 +250,34 @@ static struct err read_profile(struct config_loader *loader, char *text,
     return config_profile_finish(loader, profile);
 }
 
+/* name=server[+server...] */
+static struct err read_route(struct config_loader *loader, char *text,
+                             const struct config_where *where)
+{
+    AUTO(mem_freep) struct config_item *items = NULL;
+    struct config_item name = {text, *where};
+    struct config_value v = {SHAPE_LIST, NULL, 0, *where};
+    char *equals = strchr(text, '=');
+
+    if (equals == NULL) {
+        config_problem(loader, where, where->option->key,
+                       "a route is written name=server, with + between several servers");
+        return err_ok();
+    }
+    *equals = '\0';
+    TRY(split(equals + 1, '+', where, &items, &v.n));
+    v.items = items;
+    return config_route_add(loader, &name, &v);
+}
+
 static void clear_things(struct config_loader *loader, enum config_type type)
 {
     if (type == TYPE_ZONES) {
         config_zones_clear(loader);
     } else if (type == TYPE_CLIENTS) {
         config_clients_clear(loader);
+    } else if (type == TYPE_ROUTES) {
+        config_routes_clear(loader);
     } else {
         config_profiles_clear(loader);
     }
@@ -258,6 +303,8 @@ static struct err read_things(struct config_loader *loader, const struct config_
             TRY(read_zone(loader, at, where));
         } else if (option->type == TYPE_CLIENTS) {
             TRY(read_client(loader, at, where));
+        } else if (option->type == TYPE_ROUTES) {
+            TRY(read_route(loader, at, where));
         } else {
             TRY(read_profile(loader, at, where));
         }
@@ -272,6 +319,7 @@ static struct err set_variable(struct config_loader *loader, const struct config
     case TYPE_ZONES:
     case TYPE_CLIENTS:
     case TYPE_PROFILES:
+    case TYPE_ROUTES:
         return read_things(loader, option, text, where);
     case TYPE_IPS:
     case TYPE_NETS:
@@ -280,7 +328,6 @@ static struct err set_variable(struct config_loader *loader, const struct config
     case TYPE_PATTERNS:
     case TYPE_USAGES:
     case TYPE_KEY_TYPES:
-    case TYPE_LIST:
         return set_split(loader, loader->cfg, option->key, text, ',', where);
     case TYPE_TEXT:
     case TYPE_PATH:
@@ -295,7 +342,6 @@ static struct err set_variable(struct config_loader *loader, const struct config
     case TYPE_SECRET_FILE:
     case TYPE_URL:
     case TYPE_CHOICE:
-    case TYPE_MAP:
         break;
     }
     return set_scalar(loader, loader->cfg, option->key, text, where);

@@ -42,10 +42,9 @@ enum config_type {
     TYPE_ZONES,
     TYPE_CLIENTS,
     TYPE_PROFILES,
-    TYPE_LIST, /* only for keys of a later release */
-    TYPE_MAP   /* the same */
+    TYPE_ROUTES
 };
-enum config_scope { SCOPE_CONFIG, SCOPE_ZONE, SCOPE_CLIENT, SCOPE_PROFILE };
+enum config_scope { SCOPE_CONFIG, SCOPE_ZONE, SCOPE_CLIENT, SCOPE_PROFILE, SCOPE_ROUTE };
 /* What SIGHUP does for a key. */
 enum config_reload {
     RELOAD_NO,
@@ -58,7 +57,6 @@ struct config_option {
     enum config_scope scope;
     enum config_type type;
     enum config_reload reload;
-    bool is_later;      /* accepted only with its default */
     const char *preset; /* as it would be written; lists comma separated */
     const char *shown;  /* the default as the reference words it, when preset does not say it */
     size_t offset;
@@ -70,7 +68,7 @@ struct config_option {
 };
 extern const struct config_option CONFIG_OPTIONS[];
 extern const size_t CONFIG_OPTIONS_N;
-#define CONFIG_OPTIONS_MAX 80u
+#define CONFIG_OPTIONS_MAX 96u
 
 enum config_source { SOURCE_DEFAULT, SOURCE_FILE, SOURCE_ENV, SOURCE_ENV_FILE };
 struct config_where {
@@ -101,6 +99,7 @@ struct config_loader {
     struct config_where *zone_where;               /* parallel to cfg->zones */
     struct config_where *client_where;             /* parallel to cfg->clients */
     struct config_where *profile_where;            /* parallel to cfg->acme.profiles */
+    struct config_where *route_where;              /* parallel to cfg->dns.routes */
     size_t thing_problems_n; /* problems_n when the newest zone, client or profile began */
 };
 
@@ -124,11 +123,14 @@ const char *config_option_nearest(const char *key);
 void config_env_name(const struct config_option *option, char out[CONFIG_ENV_NAME_MAX]);
 size_t config_distance(const char *a, const char *b);
 
+/* Is its value a mapping or list of mappings that the sources walk themselves? */
+bool config_option_has_things(const struct config_option *option);
+
 /* --- config_value.c */
 void config_problem(struct config_loader *loader, const struct config_where *where, const char *key,
                     const char *fmt, ...) PRINTF_LIKE(4, 5);
-/* base: the struct config, config_zone, config_client or config_profile that option->offset refers
- * to. */
+/* base: the struct config, config_zone, config_client, config_profile or config_route that
+ * option->offset refers to. */
 MUST_USE struct err config_set(struct config_loader *loader, void *base,
                                const struct config_option *option, const struct config_value *v);
 /* The number of item's text among option->choices, or -1 with a problem line. */
@@ -167,6 +169,14 @@ MUST_USE struct err config_profile_finish(struct config_loader *loader,
 /* TYPE_PROFILE_NAME, TYPE_USAGES, TYPE_KEY_TYPES. */
 void config_profile_set(struct config_loader *loader, struct config_profile *profile,
                         const struct config_option *option, const struct config_value *v);
+
+/* --- config_route.c: dns.forward.routes */
+void config_routes_clear(struct config_loader *loader);
+/* Append a route: a suffix and the servers (SHAPE_SCALAR or SHAPE_LIST) asked about it. */
+MUST_USE struct err config_route_add(struct config_loader *loader, const struct config_item *name,
+                                     const struct config_value *servers);
+/* Forwarding is whole: who may ask and whom we ask. */
+void config_routes_check(struct config_loader *loader);
 
 /* --- the sources */
 MUST_USE struct err config_yaml_read(struct config_loader *loader, const char *text, size_t len);

@@ -20,6 +20,9 @@ static const char *const LOG_FORMATS[] = {"text", "json", NULL};
 #define AT_LIST(member)                                                                            \
     .offset = offsetof(struct config, member), .n_offset = offsetof(struct config, member##_n)
 #define AT_ZONE(member) .offset = offsetof(struct config_zone, member)
+#define AT_ZONE_LIST(member)                                                                       \
+    .offset = offsetof(struct config_zone, member),                                                \
+    .n_offset = offsetof(struct config_zone, member##_n)
 #define AT_CLIENT(member) .offset = offsetof(struct config_client, member)
 #define AT_CLIENT_LIST(member)                                                                     \
     .offset = offsetof(struct config_client, member),                                              \
@@ -36,8 +39,7 @@ static const char *const LOG_FORMATS[] = {"text", "json", NULL};
     ROW(key_, SCOPE_PROFILE, type_, preset_, .reload = RELOAD_YES, __VA_ARGS__)
 #define PER_HOUR(key_, preset_, ...)                                                               \
     RELOADED(key_, TYPE_INT, preset_, .min = 0, .max = 1000000, __VA_ARGS__)
-#define LATER(key_, scope_, type_, preset_, ...)                                                   \
-    ROW(key_, scope_, type_, preset_, .is_later = true, __VA_ARGS__)
+#define ZONE(key_, type_, preset_, ...) ROW(key_, SCOPE_ZONE, type_, preset_, __VA_ARGS__)
 
 const struct config_option CONFIG_OPTIONS[] = {
     OPTION("state_dir", TYPE_PATH, "/var/lib/bailiwick", AT(state_dir),
@@ -67,22 +69,28 @@ const struct config_option CONFIG_OPTIONS[] = {
            .sentence = "DNS suffixes below which this server issues certificates and, unless "
                        "`serve: false`, answers DNS. An entry may be just the name; `\".\"` means "
                        "every name."),
-    ROW("zones.name", SCOPE_ZONE, TYPE_ZONE_NAME, "", AT_ZONE(name), .shown = "none: required",
-        .sentence = "The suffix, such as `svc.dev`."),
-    ROW("zones.ingress", SCOPE_ZONE, TYPE_IPS, "", AT_ZONE(ingress),
-        .n_offset = offsetof(struct config_zone, ingress_n),
-        .sentence = "Addresses that answer A and AAAA for every name of the zone without a record "
-                    "of its own: your reverse proxy."),
-    ROW("zones.serve", SCOPE_ZONE, TYPE_BOOL, "true", AT_ZONE(is_served),
-        .sentence = "With `false` other servers answer the zone; `bailiwick client cname NAME` "
-                    "prints the CNAME they need per name."),
-    LATER("zones.file", SCOPE_ZONE, TYPE_PATH, "",
-          .sentence = "RFC 1035 master file with further records."),
-    LATER("zones.transfer.allow", SCOPE_ZONE, TYPE_LIST, "",
-          .sentence = "Networks that may transfer the zone."),
-    LATER("zones.transfer.notify", SCOPE_ZONE, TYPE_LIST, "",
-          .sentence = "Servers told about changes."),
-    LATER("zones.transfer.key", SCOPE_ZONE, TYPE_TEXT, "", .sentence = "TSIG key of transfers."),
+    ZONE("zones.name", TYPE_ZONE_NAME, "", AT_ZONE(name), .shown = "none: required",
+         .sentence = "The suffix, such as `svc.dev`."),
+    ZONE("zones.ingress", TYPE_IPS, "", AT_ZONE_LIST(ingress),
+         .sentence = "Addresses that answer A and AAAA for every name of the zone without a record "
+                     "of its own: your reverse proxy."),
+    ZONE("zones.serve", TYPE_BOOL, "true", AT_ZONE(is_served),
+         .sentence = "With `false` other servers answer the zone; `bailiwick client cname NAME` "
+                     "prints the CNAME they need per name."),
+    ZONE("zones.plain", TYPE_BOOL, "false", AT_ZONE(is_plain),
+         .sentence = "With `true` nothing is made up in the zone: no ingress, no `_acme-challenge` "
+                     "names; a name without a record does not exist. For reverse zones and for "
+                     "zones whose names get no certificates here."),
+    ZONE("zones.file", TYPE_PATH, "", AT_ZONE(file), .reload = RELOAD_FILE,
+         .sentence = "RFC 1035 master file with further records, read at the start and by "
+                     "`bailiwick zone reload`; `$INCLUDE` is refused."),
+    ZONE("zones.transfer.allow", TYPE_NETS, "", AT_ZONE_LIST(transfer_allow),
+         .sentence = "Networks that may transfer the zone (AXFR, IXFR); with `key` as well, both "
+                     "must be right."),
+    ZONE("zones.transfer.notify", TYPE_ENDPOINTS, "", AT_ZONE_LIST(transfer_notify),
+         .default_port = 53, .sentence = "Secondaries that are told of every change (NOTIFY)."),
+    ZONE("zones.transfer.key", TYPE_CLIENT_NAME, "", AT_ZONE(transfer_key),
+         .sentence = "Name of the client whose secret is the TSIG key of transfers and NOTIFY."),
     OPTION("delegate_zone", TYPE_NAME, "", AT(delegate_zone), .shown = "`acme.<first zone>`",
            .sentence = "Zone in which challenge TXT values live; its names are not available to "
                        "hosts. Required with `zones: [\".\"]`."),
@@ -99,8 +107,10 @@ const struct config_option CONFIG_OPTIONS[] = {
         .sentence = "File that holds the secret, instead of `secret`."),
     ROW("clients.names", SCOPE_CLIENT, TYPE_PATTERNS, "", AT_CLIENT_LIST(names),
         .shown = "none: required",
-        .sentence = "What the client may get: `x` is the name x only; `*.x` is every name below x "
-                    "and its wildcards, not x itself; `*` is everything."),
+        .sentence = "What the client may get and, in DNS, update: `x` is the name x only; `*.x` is "
+                    "every name below x "
+                    "and its wildcards, not x itself; `*` is everything. "
+                    "`[]` is a client that is only a key, for transfers."),
     ROW("clients.networks", SCOPE_CLIENT, TYPE_NETS, "", AT_CLIENT_LIST(networks),
         .shown = "anywhere", .sentence = "Networks that the client may come from."),
     ROW("clients.preauthorized", SCOPE_CLIENT, TYPE_BOOL, "false", AT_CLIENT(is_preauthorized),
@@ -110,6 +120,9 @@ const struct config_option CONFIG_OPTIONS[] = {
     ROW("clients.limits", SCOPE_CLIENT, TYPE_BOOL, "true", AT_CLIENT(has_limits),
         .sentence = "With `false`, `acme.rate_limits` do not count for accounts bound to the "
                     "client."),
+    ROW("clients.records", SCOPE_CLIENT, TYPE_BOOL, "true", AT_CLIENT(has_records),
+        .sentence = "Whether the client may change ordinary DNS records of its names by dynamic "
+                    "update (RFC 2136). Challenge values it may publish in any case."),
     OPTION("open", TYPE_BOOL, "false", AT(is_open),
            .sentence = "Lab mode: `open_networks` publish without a credential, but only values of "
                        "pending challenges."),
@@ -193,16 +206,25 @@ const struct config_option CONFIG_OPTIONS[] = {
             .choices = USAGES, .sentence = "What the certificates are for."),
     PROFILE("profiles.key_types", TYPE_KEY_TYPES, "ec,rsa,ed25519", AT_PROFILE(key_types),
             .choices = KEY_TYPES, .sentence = "Kinds of keys that may be certified."),
-    LATER("dns.hmac_md5", SCOPE_CONFIG, TYPE_BOOL, "false",
-          .sentence = "Whether HMAC-MD5 TSIG keys are accepted."),
-    LATER("dns.rate_limit", SCOPE_CONFIG, TYPE_INT, "0",
-          .sentence = "Answers per second and network; 0 = no limit."),
-    LATER("dns.forward.networks", SCOPE_CONFIG, TYPE_LIST, "",
-          .sentence = "Networks whose other questions are forwarded."),
-    LATER("dns.forward.upstreams", SCOPE_CONFIG, TYPE_LIST, "",
-          .sentence = "Servers that they are forwarded to."),
-    LATER("dns.forward.routes", SCOPE_CONFIG, TYPE_MAP, "",
-          .sentence = "Other servers for single zones."),
+    OPTION("dns.hmac_md5", TYPE_BOOL, "false", AT(dns.hmac_md5),
+           .sentence = "Whether TSIG signatures by HMAC-MD5 are accepted. Leave it off unless a "
+                       "client cannot do better."),
+    OPTION("dns.rate_limit", TYPE_INT, "0", AT(dns.rate_limit), .min = 0, .max = 1000000,
+           .sentence = "UDP answers per second to one network (/24, /56); of those above it every "
+                       "second one is sent truncated, the rest is dropped; 0 = no limit. Clients "
+                       "with a DNS cookie are not limited."),
+    OPTION("dns.query_log", TYPE_BOOL, "false", AT(dns.query_log),
+           .sentence = "Whether the query log, which is kept in memory, is on from the start; "
+                       "`bailiwick dns log on` and `off` switch it."),
+    OPTION("dns.forward.networks", TYPE_NETS, "", AT_LIST(dns.forward_networks), .shown = "nobody",
+           .sentence = "Networks whose questions about names that are not ours are forwarded; all "
+                       "others are refused."),
+    OPTION("dns.forward.upstreams", TYPE_ENDPOINTS, "", AT_LIST(dns.upstreams), .default_port = 53,
+           .sentence = "DNS servers that they are forwarded to."),
+    OPTION("dns.forward.routes", TYPE_ROUTES, "", AT_LIST(dns.routes), .default_port = 53,
+           .sentence = "Other servers for names at and below a suffix, as in `corp.example: "
+                       "[10.0.0.1]`; the longest suffix counts. In the environment "
+                       "`corp.example=10.0.0.1+10.0.0.2,b.example=10.0.0.3`."),
     OPTION("ca.key", TYPE_CHOICE, "ecdsa-p256", AT(ca_key), .choices = KEY_ALGS,
            .sentence = "Key type of the root and the issuing certificate; read once, when `init` "
                        "or the first start makes them."),
@@ -227,6 +249,12 @@ const struct config_option *config_option_find(const char *key)
         }
     }
     return NULL;
+}
+
+bool config_option_has_things(const struct config_option *option)
+{
+    return option->type == TYPE_ZONES || option->type == TYPE_CLIENTS ||
+           option->type == TYPE_PROFILES || option->type == TYPE_ROUTES;
 }
 
 bool config_option_is_group(const char *key)
@@ -336,10 +364,8 @@ static const char *type_text(const struct config_option *option)
         return "list of clients";
     case TYPE_PROFILES:
         return "list of profiles";
-    case TYPE_LIST:
-        return "list";
-    case TYPE_MAP:
-        return "mapping";
+    case TYPE_ROUTES:
+        return "mapping of names to lists of address:port";
     }
     return "";
 }
@@ -357,7 +383,6 @@ static bool is_list(const struct config_option *option)
     case TYPE_ZONES:
     case TYPE_CLIENTS:
     case TYPE_PROFILES:
-    case TYPE_LIST:
         return true;
     case TYPE_TEXT:
     case TYPE_PATH:
@@ -372,7 +397,7 @@ static bool is_list(const struct config_option *option)
     case TYPE_SECRET:
     case TYPE_URL:
     case TYPE_CHOICE:
-    case TYPE_MAP:
+    case TYPE_ROUTES:
         return false;
     }
     return false;
@@ -385,7 +410,7 @@ static void put_default(struct buf *out, const struct config_option *option)
         return;
     }
     if (option->preset[0] == '\0') {
-        buf_puts(out, is_list(option) ? "`[]`" : option->type == TYPE_MAP ? "`{}`" : "empty");
+        buf_puts(out, is_list(option) ? "`[]`" : option->type == TYPE_ROUTES ? "`{}`" : "empty");
         return;
     }
     buf_putc(out, '`');
@@ -412,17 +437,24 @@ static const char *reload_text(enum config_reload reload)
     return "";
 }
 
+/* The compact form of zones has room for name and ingress. */
+static bool is_in_environment(const struct config_option *option)
+{
+    return strcmp(option->key, "zones.name") == 0 || strcmp(option->key, "zones.ingress") == 0;
+}
+
 static void put_environment(struct buf *out, const struct config_option *option)
 {
     char env[CONFIG_ENV_NAME_MAX];
 
     switch (option->scope) {
     case SCOPE_CONFIG:
+    case SCOPE_ROUTE: /* its rows are not in the table */
         config_env_name(option, env);
         buf_printf(out, "`%s`", env);
         break;
     case SCOPE_ZONE:
-        buf_puts(out, "in `BAILIWICK_ZONES`");
+        buf_puts(out, is_in_environment(option) ? "in `BAILIWICK_ZONES`" : "file only");
         break;
     case SCOPE_CLIENT:
         buf_puts(out, "in `BAILIWICK_CLIENTS`");
@@ -442,9 +474,6 @@ static void put_meaning(struct buf *out, const struct config_option *option)
     }
     if (option->choices != NULL) {
         buf_putc(out, '.');
-    }
-    if (option->is_later) {
-        buf_puts(out, " Not supported by this version: only the default is accepted.");
     }
 }
 

@@ -10,6 +10,8 @@ static void zone_clear(struct config_zone *zone)
 {
     mem_free(zone->ingress);
     mem_free(zone->file);
+    mem_free(zone->transfer_allow);
+    mem_free(zone->transfer_notify);
     memset(zone, 0, sizeof(*zone));
 }
 
@@ -111,17 +113,52 @@ struct err config_client_new(struct config_loader *loader, const struct config_w
     loader->client_where[cfg->clients_n] = *where;
     *out = &cfg->clients[cfg->clients_n++];
     (*out)->has_limits = true;
+    (*out)->has_records = true;
     return err_ok();
 }
 
 void config_zone_finish(struct config_loader *loader, const struct config_zone *zone)
 {
     const struct config_where *where = &loader->zone_where[zone - loader->cfg->zones];
+    bool has_transfer = zone->transfer_allow_n > 0 || zone->transfer_key[0] != '\0';
 
-    if (zone->name[0] == '\0' && loader->problems_n == loader->thing_problems_n) {
+    if (loader->problems_n != loader->thing_problems_n) {
+        return; /* what is missing may be what was wrong */
+    }
+    if (zone->name[0] == '\0') {
         config_problem(loader, where, "zones",
                        "the zone has no name; give it one, as in {name: "
                        "svc.dev}");
+    }
+    if (zone->is_plain && zone->ingress_n > 0) {
+        config_problem(loader, where, "zones",
+                       "zone '%s' is plain, so its ingress would answer nothing; remove ingress or "
+                       "plain",
+                       zone->name);
+    }
+    if (!zone->is_served && zone->is_plain) {
+        config_problem(loader, where, "zones",
+                       "zone '%s' has serve: false, and plain says how a zone is served; remove "
+                       "one of them",
+                       zone->name);
+    }
+    if (!zone->is_served && (has_transfer || zone->transfer_notify_n > 0)) {
+        config_problem(loader, where, "zones",
+                       "zone '%s' has serve: false, so there is nothing to transfer; remove "
+                       "transfer or serve it here",
+                       zone->name);
+    }
+    if (!zone->is_served && zone->file[0] != '\0') {
+        config_problem(loader, where, "zones",
+                       "zone '%s' has serve: false, so nobody could see the records of its file; "
+                       "remove file or serve it here",
+                       zone->name);
+    }
+    if (zone->is_served && !has_transfer && zone->transfer_notify_n > 0) {
+        config_problem(loader, where, "zones",
+                       "zone '%s' notifies servers that may not transfer it; list them in "
+                       "transfer.allow or set transfer.key",
+                       zone->name);
     }
 }
 
@@ -139,11 +176,13 @@ void config_client_finish(struct config_loader *loader, const struct config_clie
         config_problem(loader, where, "clients",
                        "client '%s' has no secret; write secret or secret_file", client->name);
     }
-    if (client->names_n == 0) {
+    /* Names that are written as none make a client that is only a key. */
+    if (client->names == NULL || (client->names_n == 0 && client->is_preauthorized)) {
         config_problem(loader, where, "clients",
-                       "client '%s' %s, so it could get nothing; list at least one", client->name,
+                       "client '%s' %s, so it could get nothing; list at least one%s", client->name,
                        client->is_preauthorized ? "is preauthorized, but has no names"
-                                                : "has no names");
+                                                : "has no names",
+                       client->is_preauthorized ? "" : ", or [] if it is a key for transfers only");
     }
 }
 

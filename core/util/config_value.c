@@ -236,6 +236,12 @@ static void set_name(struct config_loader *loader, void *base, const struct conf
 static void set_client_name(struct config_loader *loader, void *base,
                             const struct config_option *option, const struct config_item *item)
 {
+    char *out = field(base, option->offset);
+
+    if (item->text[0] == '\0' && option->scope == SCOPE_ZONE) {
+        out[0] = '\0'; /* transfer.key: none */
+        return;
+    }
     if (!config_client_name_ok(item->text)) {
         config_problem(loader, &item->where, option->key,
                        "'%.*s' is not a client name; write 1 to %u letters, digits, '-', '_' or "
@@ -243,7 +249,7 @@ static void set_client_name(struct config_loader *loader, void *base,
                        SHOWN_MAX, item->text, CLIENT_NAME_MAX);
         return;
     }
-    (void)snprintf(field(base, option->offset), CLIENT_NAME_MAX + 1, "%s", item->text);
+    (void)snprintf(out, CLIENT_NAME_MAX + 1, "%s", item->text);
 }
 
 /* The text never appears in the problem line: it may be most of a secret. */
@@ -381,8 +387,7 @@ static struct err parse_element(const struct config_option *option, const struct
     case TYPE_ZONES:
     case TYPE_CLIENTS:
     case TYPE_PROFILES:
-    case TYPE_LIST:
-    case TYPE_MAP:
+    case TYPE_ROUTES:
         break;
     }
     FAIL(ERR_INTERNAL, "%s: not a list of values", option->key);
@@ -440,44 +445,15 @@ static struct err set_list(struct config_loader *loader, void *base,
     return err_ok();
 }
 
-/* A key whose feature arrives later may only be written with the value it has anyway. */
-static void check_later(struct config_loader *loader, const struct config_option *option,
-                        const struct config_value *v)
-{
-    if (v->shape == SHAPE_SCALAR && strcmp(v->items[0].text, option->preset) == 0) {
-        return;
-    }
-    if (v->shape != SHAPE_SCALAR && v->n == 0) {
-        return;
-    }
-    if (v->shape == SHAPE_SCALAR && option->preset[0] != '\0') {
-        config_problem(loader, &v->where, option->key,
-                       "'%.*s' is not supported by this version; write %s or leave it out",
-                       SHOWN_MAX, v->items[0].text, option->preset);
-        return;
-    }
-    config_problem(loader, &v->where, option->key,
-                   "a value is not supported by this version; leave it out");
-}
-
 static bool is_list_type(enum config_type type)
 {
     return type == TYPE_IPS || type == TYPE_NETS || type == TYPE_ENDPOINTS || type == TYPE_NAMES ||
-           type == TYPE_PATTERNS || type == TYPE_USAGES || type == TYPE_KEY_TYPES ||
-           type == TYPE_LIST;
+           type == TYPE_PATTERNS || type == TYPE_USAGES || type == TYPE_KEY_TYPES;
 }
 
 static bool has_right_shape(struct config_loader *loader, const struct config_option *option,
                             const struct config_value *v)
 {
-    if (option->type == TYPE_MAP) {
-        if (v->shape == SHAPE_LIST ||
-            (v->shape == SHAPE_SCALAR && v->where.source == SOURCE_FILE)) {
-            config_problem(loader, &v->where, option->key, "expects a mapping, as in {}");
-            return false;
-        }
-        return true;
-    }
     if (is_list_type(option->type)) {
         if (v->shape != SHAPE_LIST) {
             config_problem(loader, &v->where, option->key,
@@ -500,10 +476,6 @@ struct err config_set(struct config_loader *loader, void *base, const struct con
     }
     if (option->scope == SCOPE_CONFIG) {
         loader->where[option - CONFIG_OPTIONS] = v->where;
-    }
-    if (option->is_later) {
-        check_later(loader, option, v);
-        return err_ok();
     }
     const struct config_item *item = v->items;
     switch (option->type) {
@@ -549,8 +521,7 @@ struct err config_set(struct config_loader *loader, void *base, const struct con
     case TYPE_ZONES:
     case TYPE_CLIENTS:
     case TYPE_PROFILES:
-    case TYPE_LIST:
-    case TYPE_MAP:
+    case TYPE_ROUTES:
         break;
     }
     FAIL(ERR_INTERNAL, "%s: no plain value", option->key);

@@ -202,31 +202,87 @@ static struct err walk_scalar(struct walk *w, const yaml_node_t *node,
     return item.text == NULL ? err_ok() : config_set(w->loader, base, option, &v);
 }
 
-static struct err walk_sequence(struct walk *w, const yaml_node_t *node,
-                                const struct config_option *option, void *base)
+/* The scalars of a sequence; entries that are none are problem lines. *out: mem_free(). */
+static struct err read_items(struct walk *w, const yaml_node_t *node, const char *key,
+                             struct config_item **out, size_t *out_n)
 {
+    struct config_where where = where_of(&node->start_mark);
     size_t n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
-    struct config_value v = {SHAPE_LIST, NULL, 0, where_of(&node->start_mark)};
 
+    *out_n = 0;
     if (n > CONFIG_LIST_MAX) {
-        config_problem(w->loader, &v.where, option->key, "the list has more than %u entries",
+        config_problem(w->loader, &where, key, "the list has more than %u entries",
                        CONFIG_LIST_MAX);
-        return err_ok();
+        n = 0;
     }
-    if (option->is_later) { /* its entries may have any shape */
-        v.n = n;
-        return config_set(w->loader, base, option, &v);
-    }
-    AUTO(mem_freep) struct config_item *items = mem_array(n, sizeof(*items));
+    struct config_item *items = mem_array(n, sizeof(*items));
     TRY_PTR(items);
     for (size_t i = 0; i < n; i++) {
         const yaml_node_t *entry = node_at(w, node->data.sequence.items.start[i]);
-        items[v.n].text = scalar_text(w, entry, option->key);
-        items[v.n].where = where_of(&entry->start_mark);
-        v.n += items[v.n].text == NULL ? 0 : 1;
+        items[*out_n].text = scalar_text(w, entry, key);
+        items[*out_n].where = where_of(&entry->start_mark);
+        *out_n += items[*out_n].text == NULL ? 0 : 1;
     }
+    *out = items;
+    return err_ok();
+}
+
+static struct err walk_sequence(struct walk *w, const yaml_node_t *node,
+                                const struct config_option *option, void *base)
+{
+    AUTO(mem_freep) struct config_item *items = NULL;
+    struct config_value v = {SHAPE_LIST, NULL, 0, where_of(&node->start_mark)};
+
+    TRY(read_items(w, node, option->key, &items, &v.n));
     v.items = items;
     return config_set(w->loader, base, option, &v);
+}
+
+/* A suffix and its servers: a list, or one of them without brackets. */
+static struct err walk_route(struct walk *w, const yaml_node_t *key_node, const yaml_node_t *node,
+                             const struct config_option *option)
+{
+    struct config_item name = {scalar_text(w, key_node, option->key),
+                               where_of(&key_node->start_mark)};
+    AUTO(mem_freep) struct config_item *items = NULL;
+    struct config_item one = {NULL, where_of(&node->start_mark)};
+    struct config_value v = {SHAPE_LIST, &one, 1, one.where};
+
+    if (name.text == NULL) {
+        return err_ok();
+    }
+    if (node->type == YAML_SEQUENCE_NODE) {
+        TRY(read_items(w, node, option->key, &items, &v.n));
+        v.items = items;
+    } else {
+        one.text = scalar_text(w, node, option->key);
+        if (one.text == NULL) {
+            return err_ok();
+        }
+    }
+    return config_route_add(w->loader, &name, &v);
+}
+
+static struct err walk_routes(struct walk *w, const yaml_node_t *node,
+                              const struct config_option *option)
+{
+    struct config_where where = where_of(&node->start_mark);
+
+    if (node->type != YAML_MAPPING_NODE) {
+        config_problem(w->loader, &where, option->key,
+                       "expects a mapping of names to servers, as in {corp.example: [10.0.0.1]}");
+        return err_ok();
+    }
+    w->loader->where[option - CONFIG_OPTIONS] = where;
+    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
+        size_t n = w->loader->cfg->dns.routes_n;
+        TRY(walk_route(w, node_at(w, pair->key), node_at(w, pair->value), option));
+        if (n >= CONFIG_LIST_MAX) {
+            break; /* said once */
+        }
+    }
+    return err_ok();
 }
 
 static struct err walk_mapping(struct walk *w, const yaml_node_t *node, const char *prefix,
@@ -347,8 +403,10 @@ static struct err walk_pair(struct walk *w, const yaml_node_t *key_node, const y
         unknown_key(w, key_node, key);
         return err_ok();
     }
-    if (option->type == TYPE_ZONES || option->type == TYPE_CLIENTS ||
-        option->type == TYPE_PROFILES) {
+    if (option->type == TYPE_ROUTES) {
+        return walk_routes(w, node, option);
+    }
+    if (config_option_has_things(option)) {
         return walk_things(w, node, option);
     }
     if (node->type == YAML_SEQUENCE_NODE) {
@@ -356,7 +414,6 @@ static struct err walk_pair(struct walk *w, const yaml_node_t *key_node, const y
     }
     if (node->type == YAML_MAPPING_NODE) {
         struct config_value v = {SHAPE_MAP, NULL, 0, where};
-        v.n = (size_t)(node->data.mapping.pairs.top - node->data.mapping.pairs.start);
         return config_set(w->loader, base, option, &v);
     }
     return walk_scalar(w, node, option, base);

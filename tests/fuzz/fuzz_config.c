@@ -52,9 +52,33 @@ static void check_config(const struct config *cfg)
     for (size_t i = 0; i < cfg->clients_n; i++) {
         CHECK(config_client_name_ok(cfg->clients[i].name));
         CHECK(config_secret_ok(cfg->clients[i].secret, NULL));
-        CHECK(cfg->clients[i].names_n > 0);
+        CHECK(cfg->clients[i].names_n > 0 || !cfg->clients[i].is_preauthorized);
     }
     CHECK(!config_differs_elsewhere(cfg, cfg, NULL));
+}
+
+static void check_dns(const struct config *cfg)
+{
+    const struct config_dns *dns = &cfg->dns;
+    bool has_servers = dns->upstreams_n > 0 || dns->routes_n > 0;
+
+    CHECK(dns->rate_limit >= 0 && dns->rate_limit <= 1000000);
+    CHECK(has_servers == (dns->forward_networks_n > 0));
+    for (size_t i = 0; i < dns->routes_n; i++) {
+        CHECK(dns->routes[i].name[0] != '\0' && strcmp(dns->routes[i].name, ".") != 0);
+        CHECK(dns->routes[i].servers_n > 0 && dns->routes[i].servers[0].port != 0);
+        for (size_t k = 0; k < i; k++) {
+            CHECK(strcmp(dns->routes[i].name, dns->routes[k].name) != 0);
+        }
+    }
+    for (size_t i = 0; i < cfg->zones_n; i++) {
+        const struct config_zone *zone = &cfg->zones[i];
+        bool has_transfer = zone->transfer_allow_n > 0 || zone->transfer_key[0] != '\0';
+        CHECK(zone->file != NULL);
+        CHECK(!zone->is_plain || (zone->is_served && zone->ingress_n == 0));
+        CHECK(zone->is_served || (!has_transfer && zone->file[0] == '\0'));
+        CHECK(zone->transfer_notify_n == 0 || has_transfer);
+    }
 }
 
 static void check_acme(const struct config_acme *acme)
@@ -87,6 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (e.code == ERR_OK) {
         CHECK(problems.len == 0);
         check_config(cfg);
+        check_dns(cfg);
         check_acme(&cfg->acme);
     } else {
         CHECK(e.code == ERR_CONFIG);

@@ -26,6 +26,7 @@ THIRD_PARTY = {
     "microhttpd.h": {"core/http": ()},
     "gnutls/": {"core/http": ()},
     "ldns/": {"dns": ()},
+    "unbound.h": {"dns": ("forward_ub.c",)},
     "jansson.h": {"acme-server": (), "web": (), "bailiwick": ()},
     "curl/": {"acme-server": (), "bailiwick": ()},
     "seccomp.h": {"bailiwick": ()},

@@ -15,6 +15,8 @@
 #define OTHER_SECRET "aaaaBBBBccccDDDDeeeeFFFF00001112"
 #define CLIENT "clients: [{name: a, secret: " SECRET ", names: [x.test, '*.x.test'], "
 
+#define ROUTES "dns: {forward: {networks: [10.0.0.0/8], routes: "
+
 static struct config *parse(const char *text)
 {
     struct buf problems = BUF_INIT(65536);
@@ -55,11 +57,28 @@ static void tells_what_needs_a_restart(void **state)
         {"listen: {http: ['127.0.0.1:80']}\n", "listen: {http: ['127.0.0.1:81']}\n", "listen.http"},
         {"zones: [a.test]\n", "zones: [{name: a.test, serve: false}]\n", "zones"},
         {"zones: [a.test]\n", "zones: [{name: a.test, ingress: [10.0.0.1]}]\n", "zones"},
+        {"zones: [a.test]\n", "zones: [{name: a.test, plain: true}]\n", "zones"},
+        {"zones: [a.test]\n", "zones: [{name: a.test, file: /x}]\n", "zones"},
+        {"zones: [a.test]\n", "zones: [{name: a.test, transfer: {key: x}}]\n", "zones"},
+        {"zones: [a.test]\n", "zones: [{name: a.test, transfer: {allow: [10.0.0.0/8]}}]\n",
+         "zones"},
+        {"zones: [{name: a.test, transfer: {key: x}}]\n",
+         "zones: [{name: a.test, transfer: {key: x, notify: [10.0.0.1]}}]\n", "zones"},
+        {"", "dns: {hmac_md5: true}\n", "dns.hmac_md5"},
+        {"", "dns: {rate_limit: 1}\n", "dns.rate_limit"},
+        {"", "dns: {query_log: true}\n", "dns.query_log"},
+        {"", "dns: {forward: {networks: [10.0.0.0/8], upstreams: [10.0.0.1]}}\n",
+         "dns.forward.networks, dns.forward.upstreams"},
+        {ROUTES "{b.test: 10.0.0.1}}}\n", ROUTES "{a.test: 10.0.0.1}}}\n", "dns.forward.routes"},
+        {ROUTES "{b.test: 10.0.0.1}}}\n", ROUTES "{b.test: 10.0.0.2}}}\n", "dns.forward.routes"},
+        {ROUTES "{b.test: 10.0.0.1}}}\n", ROUTES "{b.test: [10.0.0.1, 10.0.0.2]}}}\n",
+         "dns.forward.routes"},
         {"zones: [a.test]\n", "zones: [a.test, b.test]\n", "zones"},
         {"delegate_zone: x.test\n", "delegate_zone: y.test\n", "delegate_zone"},
         {"", CLIENT "}]\n", "clients"},
         {CLIENT "}]\n", CLIENT "preauthorized: true}]\n", "clients"},
         {CLIENT "}]\n", CLIENT "limits: false}]\n", "clients"},
+        {CLIENT "}]\n", CLIENT "records: false}]\n", "clients"},
         {CLIENT "}]\n", CLIENT "networks: [10.0.0.0/8]}]\n", "clients"},
         {CLIENT "networks: [10.0.0.0/9]}]\n", CLIENT "networks: [10.0.0.0/8]}]\n", "clients"},
         {"clients: [{name: a, secret: " SECRET ", names: [x]}]\n",
@@ -97,6 +116,9 @@ static void what_a_reload_takes_is_no_difference(void **state)
         "profiles: [{name: week, lifetime: 7d, usages: [client-auth], key_types: [ec]}]\n",
         "addresses: [127.0.0.1]\n", /* the default, written */
         "zones: [home.arpa]\n",
+        "zones: [{name: home.arpa, plain: false, file: '', transfer: {allow: [], key: ''}}]\n",
+        "dns: {hmac_md5: false, rate_limit: 0, forward: {networks: [], upstreams: []}}\n",
+        "dns: {query_log: false, forward: {routes: {}}}\n",
     };
 
     (void)state;

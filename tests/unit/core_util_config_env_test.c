@@ -93,9 +93,13 @@ static const struct bad_case BAD[] = {
     {{"BAILIWICK_CLIENTS=traefik::x.test"},
      "environment: BAILIWICK_CLIENTS: clients.secret: not a secret: it must have at least 32"},
     {{"BAILIWICK_CLIENTS=traefik+limits:" SECRET ":x.test"},
-     "environment: BAILIWICK_CLIENTS: 'limits' is not preauthorized or no-limits"},
+     "environment: BAILIWICK_CLIENTS: 'limits' is not preauthorized, no-limits, no-records or"},
     {{"BAILIWICK_CLIENTS=traefik+:" SECRET ":x.test"},
-     "environment: BAILIWICK_CLIENTS: '' is not preauthorized or no-limits"},
+     "environment: BAILIWICK_CLIENTS: '' is not preauthorized, no-limits, no-records or no-names"},
+    {{"BAILIWICK_CLIENTS=ns2+no-names:" SECRET ":x.test"},
+     "environment: BAILIWICK_CLIENTS: client 'ns2' has no-names behind its name, and names; remove"},
+    {{"BAILIWICK_CLIENTS=ns2+no-names+preauthorized:" SECRET ":"},
+     "environment: BAILIWICK_CLIENTS: client 'ns2' is preauthorized, but has no names"},
     {{"BAILIWICK_CLIENTS=+preauthorized:" SECRET ":x.test"},
      "environment: BAILIWICK_CLIENTS: clients.name: '' is not a client name"},
     {{"BAILIWICK_CLIENTS=traefik:" SECRET ":x.test:10.0.0.1/8"},
@@ -123,7 +127,21 @@ static const struct bad_case BAD[] = {
     {{"BAILIWICK_PROFILES=week=7d,week=8d"},
      "environment: BAILIWICK_PROFILES: profile 'week' is listed twice"},
     {{"BAILIWICK_DNS_FORWARD_ROUTES=x"},
-     "environment: BAILIWICK_DNS_FORWARD_ROUTES: a value is not supported by this version"},
+     "environment: BAILIWICK_DNS_FORWARD_ROUTES: a route is written name=server, with + between"},
+    {{"BAILIWICK_DNS_FORWARD_ROUTES=x.test="},
+     "environment: BAILIWICK_DNS_FORWARD_ROUTES: the route for 'x.test' has no servers"},
+    {{"BAILIWICK_DNS_FORWARD_ROUTES==10.0.0.1"},
+     "environment: BAILIWICK_DNS_FORWARD_ROUTES: '' is not a DNS name"},
+    {{"BAILIWICK_DNS_FORWARD_ROUTES=x.test=10.0.0.1+y"},
+     "environment: BAILIWICK_DNS_FORWARD_ROUTES: 'y' is not an IPv4 or IPv6 address"},
+    {{"BAILIWICK_DNS_FORWARD_ROUTES=x.test=10.0.0.1,x.test=10.0.0.2"},
+     "environment: BAILIWICK_DNS_FORWARD_ROUTES: 'x.test' is listed twice"},
+    {{"BAILIWICK_DNS_FORWARD_ROUTES=x.test=10.0.0.1"},
+     "environment: BAILIWICK_DNS_FORWARD_ROUTES: nobody may ask through this server"},
+    {{"BAILIWICK_DNS_FORWARD_NETWORKS=10.0.0.0/8"},
+     "environment: BAILIWICK_DNS_FORWARD_NETWORKS: there is no server to forward to"},
+    {{"BAILIWICK_DNS_RATE_LIMIT=-1"},
+     "environment: BAILIWICK_DNS_RATE_LIMIT: '-1' is not a whole number from 0 to 1000000"},
     {{"BAILIWICK_DELEGATE_ZONE=svc.test", "BAILIWICK_ZONES=svc.test"},
      "environment: BAILIWICK_DELEGATE_ZONE: 'svc.test' is a zone itself"},
     {{"BAILIWICK_TLS_CERT=/nonexistent/x", "BAILIWICK_TLS_KEY=/nonexistent/y"},
@@ -188,6 +206,43 @@ static void environment_beats_file(void **state)
     assert_false(cfg->is_open);
     assert_int_equal(cfg->listen_http_n, 0);
     assert_string_equal(cfg->public_url, "https://ca.svc.test:8443");
+    buf_clear(&problems);
+}
+
+static void dns_settings_come_from_the_environment(void **state)
+{
+    static const char *const variables[] = {
+        "BAILIWICK_DNS_HMAC_MD5=true",
+        "BAILIWICK_DNS_RATE_LIMIT=50",
+        "BAILIWICK_DNS_QUERY_LOG=true",
+        "BAILIWICK_DNS_FORWARD_NETWORKS=10.0.0.0/8,fd00::/8",
+        "BAILIWICK_DNS_FORWARD_UPSTREAMS=1.1.1.1,[fd00::1]:5353",
+        "BAILIWICK_DNS_FORWARD_ROUTES=corp.test=10.0.0.1+10.0.0.2:54, b.test=[fd00::2]:55",
+        "BAILIWICK_CLIENTS=ns2+no-names+no-records:" SECRET "::10.0.0.1/32",
+        NULL};
+    struct buf problems = BUF_INIT(PROBLEMS_MAX);
+    AUTO(config_freep) struct config *cfg = NULL;
+
+    (void)state;
+    write_file("dns: {forward: {routes: {old.test: [10.0.0.9]}}}\n");
+    struct err e = load(variables, &problems, &cfg);
+    assert_string_equal(buf_str(&problems), "");
+    assert_int_equal(e.code, ERR_OK);
+    const struct config_dns *dns = &cfg->dns;
+    assert_true(dns->hmac_md5 && dns->query_log);
+    assert_int_equal(dns->rate_limit, 50);
+    assert_int_equal(dns->forward_networks_n, 2);
+    assert_int_equal(dns->upstreams[1].port, 5353);
+    assert_int_equal(dns->routes_n, 2);
+    assert_string_equal(dns->routes[0].name, "corp.test");
+    assert_int_equal(dns->routes[0].servers[0].port, 53);
+    assert_int_equal(dns->routes[0].servers[1].port, 54);
+    assert_string_equal(dns->routes[1].name, "b.test");
+    assert_int_equal(dns->routes[1].servers[0].addr.family, 6);
+    assert_int_equal(dns->routes[1].servers[0].port, 55);
+    assert_int_equal(cfg->clients[0].names_n, 0);
+    assert_int_equal(cfg->clients[0].networks_n, 1);
+    assert_false(cfg->clients[0].has_records);
     buf_clear(&problems);
 }
 
@@ -300,6 +355,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses),
         cmocka_unit_test(environment_beats_file),
+        cmocka_unit_test(dns_settings_come_from_the_environment),
         cmocka_unit_test(acme_settings_come_from_the_environment),
         cmocka_unit_test(value_comes_from_a_file),
         cmocka_unit_test(secret_comes_from_a_file),

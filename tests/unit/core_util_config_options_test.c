@@ -99,8 +99,9 @@ static void rows_are_whole(void **state)
         if (is_acme || strcmp(option->key, "log.level") == 0) {
             assert_int_equal(option->reload, RELOAD_YES);
         } else {
-            assert_int_equal(option->reload,
-                             strncmp(option->key, "tls.", 4) == 0 ? RELOAD_FILE : RELOAD_NO);
+            bool is_file =
+                strncmp(option->key, "tls.", 4) == 0 || strcmp(option->key, "zones.file") == 0;
+            assert_int_equal(option->reload, is_file ? RELOAD_FILE : RELOAD_NO);
         }
         assert_ptr_equal(config_option_find(option->key), option);
         for (size_t k = 0; k < i; k++) {

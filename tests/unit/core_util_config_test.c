@@ -121,14 +121,60 @@ static const struct bad_case VALUES[] = {
      "t.yaml:1:43: acme.rate_limits.pending_validations: '1000001' is not a whole"},
 };
 
-static const struct bad_case LATER[] = {
-    {"zones: [{name: a.test, file: /x}]\n",
-     "t.yaml:1:30: zones.file: a value is not supported by this version; leave it out"},
-    {"zones: [{name: a.test, transfer: {allow: [10.0.0.0/8]}}]\n",
-     "t.yaml:1:42: zones.transfer.allow: a value is not supported by this version"},
-    {"dns: {hmac_md5: true}\n", "t.yaml:1:17: dns.hmac_md5: 'true' is not supported"},
-    {"dns: {forward: {upstreams: [1.1.1.1]}}\n", "t.yaml:1:28: dns.forward.upstreams: a value is"},
-    {"dns: {forward: {routes: {a: b}}}\n", "t.yaml:1:25: dns.forward.routes: a value is not sup"},
+static const struct bad_case DNS[] = {
+    {"zones: [{name: a.test, plain: yes}]\n", "t.yaml:1:31: zones.plain: 'yes' is not a boolean"},
+    {"zones: [{name: a.test, plain: true, ingress: [10.0.0.1]}]\n",
+     "t.yaml:1:9: zones: zone 'a.test' is plain, so its ingress would answer nothing; remove"},
+    {"zones: [{name: a.test, plain: true, serve: false}]\n",
+     "t.yaml:1:9: zones: zone 'a.test' has serve: false, and plain says how a zone is served"},
+    {"zones: [{name: a.test, serve: false, file: /x}]\n",
+     "t.yaml:1:9: zones: zone 'a.test' has serve: false, so nobody could see the records"},
+    {"zones: [{name: a.test, serve: false, transfer: {allow: [10.0.0.0/8]}}]\n",
+     "t.yaml:1:9: zones: zone 'a.test' has serve: false, so there is nothing to transfer"},
+    {"zones: [{name: a.test, serve: false, transfer: {key: a}}]\n",
+     "t.yaml:1:9: zones: zone 'a.test' has serve: false, so there is nothing to transfer"},
+    {"zones: [{name: a.test, serve: false, transfer: {notify: [10.0.0.1]}}]\n",
+     "t.yaml:1:9: zones: zone 'a.test' has serve: false, so there is nothing to transfer"},
+    {"zones: [{name: a.test, transfer: {notify: [10.0.0.1]}}]\n",
+     "t.yaml:1:9: zones: zone 'a.test' notifies servers that may not transfer it"},
+    {"zones: [{name: a.test, transfer: {allow: [10.0.0.1/8]}}]\n",
+     "t.yaml:1:43: zones.transfer.allow: '10.0.0.1/8' has bits set"},
+    {"zones: [{name: a.test, transfer: {allow: [10.0.0.0/8], notify: ['10.0.0.1:0']}}]\n",
+     "t.yaml:1:65: zones.transfer.notify: '10.0.0.1:0': port 0 cannot be used"},
+    {"zones: [{name: a.test, transfer: {key: a b}}]\n",
+     "t.yaml:1:40: zones.transfer.key: 'a b' is not a client name"},
+    {"zones: [{name: a.test, transfer: [10.0.0.1]}]\n",
+     "t.yaml:1:34: zones.transfer: expects a mapping"},
+    {"dns: {hmac_md5: 1}\n", "t.yaml:1:17: dns.hmac_md5: '1' is not a boolean"},
+    {"dns: {rate_limit: 1000001}\n",
+     "t.yaml:1:19: dns.rate_limit: '1000001' is not a whole number from 0 to 1000000"},
+    {"dns: {query_log: on}\n", "t.yaml:1:18: dns.query_log: 'on' is not a boolean"},
+    {"dns: {forward: {networks: [10.0.0.0/8]}}\n",
+     "t.yaml:1:27: dns.forward.networks: there is no server to forward to; list some in"},
+    {"dns: {forward: {upstreams: [1.1.1.1]}}\n",
+     "t.yaml:1:28: dns.forward.upstreams: nobody may ask through this server; list who may in"},
+    {"dns: {forward: {routes: {a.test: [1.1.1.1]}}}\n",
+     "t.yaml:1:25: dns.forward.routes: nobody may ask through this server"},
+    {"dns: {forward: {routes: [a.test]}}\n",
+     "t.yaml:1:25: dns.forward.routes: expects a mapping of names to servers"},
+    {"dns: {forward: {routes: a.test}}\n", "t.yaml:1:25: dns.forward.routes: expects a mapping"},
+    {"dns: {forward: {routes: {a.test: b}}}\n",
+     "t.yaml:1:34: dns.forward.routes: 'b' is not an IPv4 or IPv6 address"},
+    {"dns: {forward: {routes: {a.test: {b: c}}}}\n",
+     "t.yaml:1:34: dns.forward.routes: expects one value here, not a mapping"},
+    {"dns: {forward: {routes: {a.test: []}}}\n",
+     "t.yaml:1:26: dns.forward.routes: the route for 'a.test' has no servers; write at least"},
+    {"dns: {forward: {routes: {a.test: }}}\n", "t.yaml:1:34: dns.forward.routes: has no value"},
+    {"dns: {forward: {routes: {a_b.test: [1.1.1.1]}}}\n",
+     "t.yaml:1:26: dns.forward.routes: 'a_b.test' is not a DNS name"},
+    {"dns: {forward: {routes: {'': [1.1.1.1]}}}\n",
+     "t.yaml:1:26: dns.forward.routes: '' is not a DNS name"},
+    {"dns: {forward: {routes: {'.': [1.1.1.1]}}}\n",
+     "t.yaml:1:26: dns.forward.routes: a route for every name is what dns.forward.upstreams is"},
+    {"dns: {forward: {routes: {? [a] : [1.1.1.1]}}}\n",
+     "t.yaml:1:28: dns.forward.routes: expects one value here, not a list"},
+    {"dns: {forward: {routes: {a.test: [1.1.1.1], A.test: 1.1.1.1}}}\n",
+     "t.yaml:1:45: dns.forward.routes: 'a.test' is listed twice"},
 };
 
 static const struct bad_case THINGS[] = {
@@ -246,10 +292,10 @@ static void refuses_values(void **state)
     check_bad(VALUES, ARRAY_N(VALUES));
 }
 
-static void refuses_what_comes_later(void **state)
+static void refuses_dns_settings(void **state)
 {
     (void)state;
-    check_bad(LATER, ARRAY_N(LATER));
+    check_bad(DNS, ARRAY_N(DNS));
 }
 
 static void refuses_zones_and_clients(void **state)
@@ -379,7 +425,7 @@ static void empty_file_gives_defaults(void **state)
     assert_string_equal(cfg->tls_cert, "");
 }
 
-/* product.md's block, with the values that this version knows. */
+/* Every key once. */
 static const char FULL[] =
     "---\n"
     "state_dir: /srv/bw\n"
@@ -441,6 +487,67 @@ static void full_file_is_read(void **state)
     assert_int_equal(cfg->ca_key, CONFIG_KEY_RSA_3072);
     assert_int_equal(cfg->log_level, LOG_DEBUG);
     assert_int_equal(cfg->log_format, LOG_JSON);
+}
+
+static void dns_settings_are_read(void **state)
+{
+    AUTO(config_freep)
+    struct config *cfg =
+        parse("zones:\n  - name: a.test\n    file: /etc/bailiwick/a.zone\n    transfer: {allow: "
+              "[10.0.0.0/8, 'fd00::/8'], notify: [10.0.0.1, '[fd00::1]:5353'], key: ns2}\n"
+              "  - {name: 10.in-addr.arpa, plain: true, transfer: {key: \"\"}}\n"
+              "clients:\n  - {name: ns2, secret: " SECRET ", names: []}\n"
+              "  - {name: b, secret: " SECRET ", names: [b.a.test], records: false}\n"
+              "dns:\n  hmac_md5: true\n  rate_limit: 1000000\n  query_log: true\n  forward:\n"
+              "    networks: [10.0.0.0/8]\n    upstreams: [1.1.1.1, '9.9.9.9:5353']\n"
+              "    routes:\n      Corp.example: [10.0.0.1, '[fd00::1]']\n"
+              "      10.in-addr.arpa: 10.0.0.2:54\n");
+    const struct config_dns *dns = &cfg->dns;
+    const struct config_zone *zone = &cfg->zones[0];
+
+    (void)state;
+    assert_string_equal(zone->file, "/etc/bailiwick/a.zone");
+    assert_false(zone->is_plain);
+    assert_int_equal(zone->transfer_allow_n, 2);
+    assert_int_equal(zone->transfer_allow[1].prefix_len, 8);
+    assert_int_equal(zone->transfer_notify_n, 2);
+    assert_int_equal(zone->transfer_notify[0].port, 53);
+    assert_int_equal(zone->transfer_notify[1].port, 5353);
+    assert_string_equal(zone->transfer_key, "ns2");
+    assert_true(cfg->zones[1].is_plain);
+    assert_string_equal(cfg->zones[1].file, "");
+    assert_string_equal(cfg->zones[1].transfer_key, "");
+    assert_int_equal(cfg->clients[0].names_n, 0);
+    assert_true(cfg->clients[0].has_records);
+    assert_false(cfg->clients[1].has_records);
+    assert_true(dns->hmac_md5 && dns->query_log);
+    assert_int_equal(dns->rate_limit, 1000000);
+    assert_int_equal(dns->forward_networks_n, 1);
+    assert_int_equal(dns->upstreams_n, 2);
+    assert_int_equal(dns->upstreams[0].port, 53);
+    assert_int_equal(dns->upstreams[1].port, 5353);
+    assert_int_equal(dns->routes_n, 2);
+    assert_string_equal(dns->routes[0].name, "corp.example");
+    assert_int_equal(dns->routes[0].servers_n, 2);
+    assert_int_equal(dns->routes[0].servers[1].addr.family, 6);
+    assert_int_equal(dns->routes[0].servers[1].port, 53);
+    assert_string_equal(dns->routes[1].name, "10.in-addr.arpa");
+    assert_int_equal(dns->routes[1].servers_n, 1);
+    assert_int_equal(dns->routes[1].servers[0].port, 54);
+}
+
+static void dns_settings_have_defaults(void **state)
+{
+    AUTO(config_freep) struct config *cfg = parse("zones: [a.test]\n");
+    const struct config_dns *dns = &cfg->dns;
+
+    (void)state;
+    assert_false(dns->hmac_md5 || dns->query_log || cfg->zones[0].is_plain);
+    assert_int_equal(dns->rate_limit, 0);
+    assert_int_equal(dns->forward_networks_n + dns->upstreams_n + dns->routes_n, 0);
+    assert_string_equal(cfg->zones[0].file, "");
+    assert_string_equal(cfg->zones[0].transfer_key, "");
+    assert_int_equal(cfg->zones[0].transfer_allow_n + cfg->zones[0].transfer_notify_n, 0);
 }
 
 static void acme_settings_are_read(void **state)
@@ -534,13 +641,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_syntax),
         cmocka_unit_test(refuses_values),
-        cmocka_unit_test(refuses_what_comes_later),
+        cmocka_unit_test(refuses_dns_settings),
         cmocka_unit_test(refuses_zones_and_clients),
         cmocka_unit_test(refuses_profiles),
         cmocka_unit_test(reports_all_faults_and_stops_counting),
         cmocka_unit_test(bounds_lists),
         cmocka_unit_test(empty_file_gives_defaults),
         cmocka_unit_test(full_file_is_read),
+        cmocka_unit_test(dns_settings_are_read),
+        cmocka_unit_test(dns_settings_have_defaults),
         cmocka_unit_test(acme_settings_are_read),
         cmocka_unit_test(profiles_are_read),
         cmocka_unit_test(longest_zone_wins),
