@@ -10,9 +10,11 @@
  * without lock or allocation; a writer builds a new snapshot that shares every untouched node with
  * the old one (persistent hash trie, O(log n) copies), publishes it with one atomic store, and
  * frees replaced nodes once no reader can hold them (per-reader epochs). Writers are serialised by
- * a mutex; in the daemon they are the store's on-commit hooks. Serial numbers: the delegate zone's
- * moves on every change, that of the other zones when a text at `_validation-persist` does;
- * `serial_start` comes from the store so that it never goes back. */
+ * a mutex; in the daemon they are the store's on-commit hooks. Each zone has a serial number, which
+ * moves when a change says so; `serial_start` comes from the store so that it never goes back.
+ *
+ * In a plain zone nothing is made up; nor is it below a stored delegation or DNAME: no automatic
+ * name, no `_validation-persist`. */
 #ifndef DNS_ZONE_H
 #define DNS_ZONE_H
 
@@ -72,16 +74,17 @@ MUST_USE struct err zone_value_add(struct zone_db *db, const char *owner,
  * registration (by NULL: anybody). */
 MUST_USE struct err zone_value_remove(struct zone_db *db, const char *owner, const char *txt,
                                       const struct zone_publisher *by, uint32_t serial);
+/* The newest serial that any change was given. */
 uint32_t zone_serial(const struct zone_db *db);
 
-/* Is there a `_validation-persist.<base>` here: base is a well-formed name in a served zone other
- * than the delegate zone, and short enough? Thread: any. */
+/* Is there a `_validation-persist.<base>` here: base is a well-formed name in a served zone that is
+ * neither plain nor the delegate zone, and short enough? (Stored cuts are not looked at.) Thread: any. */
 bool zone_has_persist(const struct zone_db *db, const char *base);
 /* The texts at `_validation-persist.<base>` are these from now on (n 0: none), each a TXT record of
  * character-strings of up to 255 octets. Equal texts must not be given twice (RFC 2181 §5).
  * ERR_NOT_FOUND unless zone_has_persist(); ERR_MALFORMED for a text that is empty or longer than
  * ZONE_PERSIST_TEXT_MAX; ERR_LIMIT at ZONE_PERSIST_MAX or ZONE_PERSIST_WIRE_MAX; ERR_NOMEM. On
- * failure nothing changes. serial: the zones' new serial. */
+ * failure nothing changes. serial: the new serial of its zone. */
 MUST_USE struct err zone_persist_put(struct zone_db *db, const char *base, const char *const *texts,
                                      size_t n, uint32_t serial);
 /* The octets that this text's record takes of ZONE_PERSIST_WIRE_MAX. */
@@ -100,24 +103,29 @@ struct zone_rr {
 #define ZONE_RRSET_WIRE_MAX 60000u /* RRs of one type at one owner, with their heads: fits TCP */
 
 /* Changes that become visible together, by one atomic store. The caller is the only writer until
- * zone_edit_commit() or _drop(). Nodes made by an edit are changed in place by its further calls, so
- * that loading n records costs O(n). Thread: one. */
+ * zone_edit_commit() or _dropp(): no other change, zone_reader_new() or zone_reader_free() by this
+ * thread meanwhile. Nodes made by an edit are changed in place by its further calls, so that loading
+ * n records costs O(n). A call that fails with ERR_MALFORMED, ERR_NOT_FOUND or ERR_LIMIT changed
+ * nothing, and the edit can go on; after ERR_NOMEM or ERR_CONFLICT the commit may be refused with the
+ * same. Thread: one. */
 struct zone_edit;
 MUST_USE struct err zone_edit_begin(struct zone_db *db, struct zone_edit **out);
-/* As zone_value_add() and zone_value_remove(). */
+/* As zone_value_add(), and zone_value_remove() of this text by this publisher; no serial moves. */
 MUST_USE struct err zone_edit_value(struct zone_edit *edit, bool is_add, const char *owner,
                                     const struct zone_value *value);
-/* The records at `owner` (wire, lower case; in a served zone that is not the delegate zone) are these
- * from now on: n 0 takes the name out; empty non-terminals above it come and go by themselves. RRs of
- * one type share the first one's TTL (RFC 2181 §5.2). CNAME, DNAME and delegation rules are the
- * caller's (zone_records.h); SOA's serial is replaced by the zone's in answers. ERR_MALFORMED: no
- * name of such a zone; ERR_LIMIT: ZONE_RRSET_WIRE_MAX. rrs: borrowed during the call. */
+/* The records at `owner` (wire; in a served zone that is not the delegate zone) are these from now
+ * on, each given once: n 0 takes the name out; empty non-terminals above it come and go by
+ * themselves. RRs of one type share the first one's TTL (RFC 2181 §5.2). CNAME, DNAME and delegation
+ * rules are the caller's (zone_records.h); SOA's serial is replaced by the zone's in answers.
+ * ERR_MALFORMED: no name of such a zone, or one of ours (`_validation-persist.x`); ERR_LIMIT:
+ * ZONE_RRSET_WIRE_MAX. rrs: borrowed during the call. */
 MUST_USE struct err zone_edit_records(struct zone_edit *edit, const uint8_t *owner,
                                       size_t owner_len, const struct zone_rr *rrs, size_t n);
-/* As zone_persist_put(). */
+/* As zone_persist_put(); no serial moves. */
 MUST_USE struct err zone_edit_persist(struct zone_edit *edit, const char *base,
                                       const char *const *texts, size_t n);
-/* The serial of one zone (text name as configured, "." included; the delegate zone's too). */
+/* The serial of one zone (text name as configured, "." included; the delegate zone's too).
+ * ERR_NOT_FOUND: no such zone. */
 MUST_USE struct err zone_edit_serial(struct zone_edit *edit, const char *zone, uint32_t serial);
 /* Publishes; takes *edit, on failure too (then nothing is changed). Nothing changed: no new snapshot. */
 MUST_USE struct err zone_edit_commit(struct zone_edit **take_edit);

@@ -1,7 +1,7 @@
 /* Texts at _validation-persist.<name> (draft-ietf-acme-dns-persist) as records. */
-#include "dns/zone_table.h"
-
 #include <string.h>
+
+#include "dns/zone_int.h"
 
 #include "core/util/mem.h"
 
@@ -19,26 +19,12 @@ size_t zone_persist_wire_len(const char *text)
     return RR_HEAD_LEN + rdata_len(strlen(text));
 }
 
-/* Returns the octets written. */
+/* RDATA of one text; returns its length. */
 static size_t encode_text(const char *text, uint8_t *p)
 {
     size_t left = strlen(text);
-    size_t len = rdata_len(left);
-    const uint8_t head[RR_HEAD_LEN] = {QNAME_POINTER >> 8,
-                                       QNAME_POINTER & 0xff,
-                                       0,
-                                       DNS_TYPE_TXT,
-                                       0,
-                                       DNS_CLASS_IN,
-                                       0,
-                                       0,
-                                       0,
-                                       ZONE_TXT_TTL_S,
-                                       (uint8_t)(len >> 8),
-                                       (uint8_t)len};
-    uint8_t *at = p + RR_HEAD_LEN;
+    uint8_t *at = p;
 
-    memcpy(p, head, RR_HEAD_LEN);
     while (left > 0) {
         size_t n = left < STRING_MAX ? left : STRING_MAX;
         *at++ = (uint8_t)n;
@@ -47,7 +33,50 @@ static size_t encode_text(const char *text, uint8_t *p)
         text += n;
         left -= n;
     }
-    return RR_HEAD_LEN + len;
+    return (size_t)(at - p);
+}
+
+static struct err owner_of_texts(const struct zone_table *table, const struct dns_name *name,
+                                 const char *const *texts, size_t n, struct zone_owner **out)
+{
+    AUTO(mem_freep) uint8_t *rdata = mem_zalloc(ZONE_PERSIST_WIRE_MAX);
+    struct zone_rr rrs[ZONE_PERSIST_MAX];
+    uint8_t *p = rdata;
+
+    TRY_PTR(rdata);
+    for (size_t i = 0; i < n; i++) {
+        size_t len = encode_text(texts[i], p);
+        rrs[i] = (struct zone_rr){DNS_TYPE_TXT, ZONE_TXT_TTL_S, p, (uint16_t)len};
+        p += len;
+    }
+    return zone_owner_of_records(table, name->wire, name->len, rrs, n, out);
+}
+
+/* The RRs with their owners, a pointer to the question, as answer.c sends them. */
+static struct zone_owner *add_whole(const struct zone_owner *owner)
+{
+    const struct zone_rrset *set = &owner->sets[0];
+    size_t whole_len = set->len + 2u * set->rr_n;
+    struct zone_owner *copy = zone_owner_copy(owner, whole_len);
+
+    if (copy == NULL) {
+        return NULL;
+    }
+    uint8_t *whole = (uint8_t *)copy + ((set->data + set->len) - (const uint8_t *)owner);
+    uint8_t *to = whole;
+    for (const uint8_t *rr = set->data; rr < set->data + set->len;) {
+        size_t len = 10u + ((size_t)rr[8] << 8 | rr[9]);
+        to[0] = QNAME_POINTER >> 8;
+        to[1] = QNAME_POINTER & 0xff;
+        memcpy(to + 2, rr, len);
+        to += 2 + len;
+        rr += len;
+    }
+    copy->whole = whole;
+    copy->whole_len = (uint32_t)whole_len;
+    copy->whole_n = set->rr_n;
+    copy->is_persist = true;
+    return copy;
 }
 
 struct err zone_persist_owner(const struct zone_table *table, const struct dns_name *name,
@@ -68,34 +97,23 @@ struct err zone_persist_owner(const struct zone_table *table, const struct dns_n
         FAIL(ERR_LIMIT, "zone: the texts at one name take more than %u octets",
              ZONE_PERSIST_WIRE_MAX);
     }
-    struct zone_owner *owner = mem_zalloc(sizeof(*owner) + name->len + whole_len);
-    TRY_PTR(owner);
-    uint8_t *wire = (uint8_t *)(owner + 1);
-    uint8_t *p = wire + name->len;
-    memcpy(wire, name->wire, name->len);
-    owner->hash = trie_hash(table->key, name->wire, name->len);
-    owner->wire = wire;
-    owner->wire_len = name->len;
-    owner->whole = p;
-    owner->whole_len = (uint32_t)whole_len;
-    owner->whole_n = (uint16_t)n;
-    for (size_t i = 0; i < n; i++) {
-        p += encode_text(texts[i], p);
-    }
-    *out = owner;
+    AUTO(mem_freep) struct zone_owner *owner = NULL;
+    TRY(owner_of_texts(table, name, texts, n, &owner));
+    *out = add_whole(owner);
+    TRY_PTR(*out);
     return err_ok();
 }
 
-bool zone_persist_name(const struct zone_table *table, const char *base, struct dns_name *name)
+bool zone_persist_name(const struct zone_table *table, const char *base, struct dns_name *name,
+                       struct zone_match *match)
 {
     char text[sizeof(ZONE_PERSIST_LABEL) + NAME_TEXT_MAX + 1] = ZONE_PERSIST_LABEL ".";
     size_t n = strnlen(base, NAME_TEXT_MAX + 1);
-    struct zone_match match;
 
     if (n == 0 || n > NAME_TEXT_MAX) {
         return false;
     }
     memcpy(text + sizeof(ZONE_PERSIST_LABEL), base, n + 1);
     return dns_name_parse(text, name) && name->first == LABEL_PERSIST && name->is_rest_ldh &&
-           zone_find(table, name, &match) && !match.zone->is_delegate && !match.zone->is_plain;
+           zone_find(table, name, match) && !match->zone->is_delegate && !match->zone->is_plain;
 }

@@ -232,6 +232,14 @@ void zone_table_freep(struct zone_table **table)
     *table = NULL;
 }
 
+const struct zone_entry *zone_entry_find(const struct zone_table *table, const char *text)
+{
+    struct dns_name name;
+
+    return dns_name_parse(text, &name) ? lookup(table, hash_name(&name), name.wire, name.len)
+                                       : NULL;
+}
+
 bool zone_find(const struct zone_table *table, const struct dns_name *name, struct zone_match *out)
 {
     const struct zone_entry *found = table->any;

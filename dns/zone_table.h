@@ -93,6 +93,9 @@ MUST_USE struct err zone_table_new(const struct config *cfg, struct zone_table *
 void zone_table_free(struct zone_table *table);
 void zone_table_freep(struct zone_table **table);
 
+/* The zone of this text name, whether we serve it or not; NULL: none. */
+const struct zone_entry *zone_entry_find(const struct zone_table *table, const char *text);
+
 struct zone_match {
     const struct zone_entry *zone;
     uint8_t apex; /* where the zone's apex starts in the name; for "." its top-level label */
@@ -114,7 +117,8 @@ size_t zone_challenge_target(const struct zone_table *table, const struct dns_na
 
 /* --- zone_persist.c --- */
 /* The wire name `_validation-persist.<base>`; false where zone_has_persist() is. */
-bool zone_persist_name(const struct zone_table *table, const char *base, struct dns_name *name);
+bool zone_persist_name(const struct zone_table *table, const char *base, struct dns_name *name,
+                       struct zone_match *match);
 /* An owner with these texts (n > 0); the results of zone_persist_put(). */
 MUST_USE struct err zone_persist_owner(const struct zone_table *table, const struct dns_name *name,
                                        const char *const *texts, size_t n, struct zone_owner **out);

@@ -6,6 +6,8 @@
 
 #define BITS 5u
 #define SLOT_MASK 31u
+#define LEVELS 13u              /* of five bits in 64 */
+#define STALE_MAX (LEVELS + 1u) /* of one change: the path and an owner */
 
 union slot {
     struct trie_node *node;
@@ -14,6 +16,7 @@ union slot {
 struct trie_node {
     uint32_t used;   /* which of the 32 slots exist */
     uint32_t owners; /* which of those hold an owner */
+    uint64_t edit;   /* that made it */
     union slot slot[];
 };
 
@@ -78,8 +81,20 @@ static bool is_name(const struct zone_owner *owner, uint64_t hash, const uint8_t
     return owner->hash == hash && owner->wire_len == len && memcmp(owner->wire, wire, len) == 0;
 }
 
-const struct zone_owner *trie_find(const struct trie_node *root, uint64_t hash, const uint8_t *wire,
-                                   size_t len)
+static union slot *slot_of(struct trie_node *node, uint32_t bit)
+{
+    return &node->slot[count(node->used & (bit - 1))];
+}
+
+/* The owner's lines are asked for together: its RRs lie behind its name. */
+static void prefetch(const struct zone_owner *owner)
+{
+    __builtin_prefetch((const char *)owner + 64);
+    __builtin_prefetch((const char *)owner + 128);
+}
+
+/* The only owner that can have this hash. */
+static struct zone_owner *find_hash(const struct trie_node *root, uint64_t hash)
 {
     const struct trie_node *node = root;
 
@@ -90,80 +105,158 @@ const struct zone_owner *trie_find(const struct trie_node *root, uint64_t hash, 
         }
         const union slot *slot = &node->slot[count(node->used & (bit - 1))];
         if ((node->owners & bit) != 0) {
-            return is_name(slot->owner, hash, wire, len) ? slot->owner : NULL;
+            return slot->owner;
         }
         node = slot->node;
     }
     return NULL;
 }
 
-static struct trie_node *new_node(struct trie_change *c, uint32_t used, uint32_t owners)
+const struct zone_owner *trie_find(const struct trie_node *root, uint64_t hash, const uint8_t *wire,
+                                   size_t len)
 {
-    struct trie_node *node = mem_zalloc(sizeof(*node) + count(used) * sizeof(union slot));
+    const struct zone_owner *owner = find_hash(root, hash);
+
+    if (owner == NULL) {
+        return NULL;
+    }
+    prefetch(owner);
+    return is_name(owner, hash, wire, len) ? owner : NULL;
+}
+
+struct zone_owner *trie_find_fresh(const struct trie_edit *edit, uint64_t hash, const uint8_t *wire,
+                                   size_t len)
+{
+    struct zone_owner *owner = find_hash(edit->root, hash);
+
+    return owner != NULL && owner->edit == edit->id && is_name(owner, hash, wire, len) ? owner
+                                                                                       : NULL;
+}
+
+/* --- changing ---------------------------------------------------------------------------------- */
+
+static size_t node_size(size_t slots_n)
+{
+    return sizeof(struct trie_node) + slots_n * sizeof(union slot);
+}
+
+static struct trie_node *new_node(const struct trie_edit *edit, uint32_t used, uint32_t owners)
+{
+    struct trie_node *node = mem_zalloc(node_size(count(used)));
 
     if (node != NULL) {
         node->used = used;
         node->owners = owners;
-        c->fresh[c->fresh_n++] = node;
+        node->edit = edit->id;
     }
     return node;
 }
 
-static void set_stale(struct trie_change *c, void *p)
+/* Room in the list for all that one change can make stale. */
+static bool reserve(struct trie_edit *edit)
 {
-    c->stale[c->stale_n++] = p;
+    if (edit->stale_cap - edit->stale_n >= STALE_MAX) {
+        return true;
+    }
+    size_t cap = 2 * edit->stale_cap + STALE_MAX;
+    void **bigger =
+        cap > SIZE_MAX / sizeof(void *) ? NULL : mem_resize(edit->stale, cap * sizeof(void *));
+    if (bigger == NULL) {
+        return false;
+    }
+    edit->stale = bigger;
+    edit->stale_cap = cap;
+    return true;
 }
 
-/* A copy of `node` in which the slot of `bit` is `slot`, added when it was not there. */
-static struct trie_node *copy_with(struct trie_change *c, struct trie_node *node, uint32_t bit,
-                                   union slot slot, bool is_owner)
+/* Makes the node in this place the edit's own. False: out of memory. */
+static bool own(struct trie_edit *edit, struct trie_node **at)
 {
-    uint32_t used = node->used | bit;
-    uint32_t owners = is_owner ? node->owners | bit : node->owners & ~bit;
-    struct trie_node *copy = new_node(c, used, owners);
+    struct trie_node *node = *at;
 
-    if (copy == NULL) {
-        return NULL;
+    if (node->edit == edit->id) {
+        return true;
     }
-    size_t at = count(used & (bit - 1));
-    size_t from = at + ((node->used & bit) != 0 ? 1 : 0);
-    memcpy(copy->slot, node->slot, at * sizeof(slot));
-    copy->slot[at] = slot;
-    memcpy(copy->slot + at + 1, node->slot + from, (count(node->used) - from) * sizeof(slot));
-    set_stale(c, node);
-    return copy;
+    struct trie_node *copy = mem_dup(node, node_size(count(node->used)));
+    if (copy == NULL) {
+        return false;
+    }
+    copy->edit = edit->id;
+    edit->stale[edit->stale_n++] = node;
+    *at = copy;
+    return true;
 }
 
-static struct trie_node *copy_without(struct trie_change *c, struct trie_node *node, uint32_t bit)
+static void discard(struct trie_edit *edit, struct zone_owner *owner)
 {
-    struct trie_node *copy = new_node(c, node->used & ~bit, node->owners & ~bit);
-
-    if (copy == NULL) {
-        return NULL;
+    if (owner->edit == edit->id) {
+        mem_free(owner);
+    } else {
+        edit->stale[edit->stale_n++] = owner;
     }
-    size_t at = count(node->used & (bit - 1));
-    memcpy(copy->slot, node->slot, at * sizeof(union slot));
-    memcpy(copy->slot + at, node->slot + at + 1, (count(copy->used) - at) * sizeof(union slot));
-    set_stale(c, node);
-    return copy;
+}
+
+/* One more slot in a node of the edit's own. */
+static bool add_owner(struct trie_node **at, uint32_t bit, struct zone_owner *owner)
+{
+    size_t n = count((*at)->used);
+    struct trie_node *node = mem_resize(*at, node_size(n + 1));
+
+    if (node == NULL) {
+        return false;
+    }
+    *at = node;
+    union slot *slot = slot_of(node, bit);
+    memmove(slot + 1, slot, (n - (size_t)(slot - node->slot)) * sizeof(*slot));
+    slot->owner = owner;
+    node->used |= bit;
+    node->owners |= bit;
+    return true;
+}
+
+static void remove_slot(struct trie_node **at, uint32_t bit)
+{
+    struct trie_node *node = *at;
+    union slot *slot = slot_of(node, bit);
+    size_t left = count(node->used) - 1;
+
+    memmove(slot, slot + 1, (left - (size_t)(slot - node->slot)) * sizeof(*slot));
+    node->used &= ~bit;
+    node->owners &= ~bit;
+    struct trie_node *smaller = mem_resize(node, node_size(left));
+    if (smaller != NULL) { /* else it keeps a slot too many */
+        *at = smaller;
+    }
+}
+
+/* What split() made so far: its owners are others'. */
+static void free_chain(struct trie_node *node)
+{
+    while (node != NULL) {
+        struct trie_node *below = node->owners == 0 ? node->slot[0].node : NULL;
+        mem_free(node);
+        node = below;
+    }
 }
 
 /* The smallest subtree from level `shift` down that holds both. Their hashes differ, so it ends. */
-static struct trie_node *split(struct trie_change *c, unsigned shift, struct zone_owner *a,
+static struct trie_node *split(const struct trie_edit *edit, unsigned shift, struct zone_owner *a,
                                struct zone_owner *b)
 {
     uint32_t bit_a = slot_bit(a->hash, shift);
     uint32_t bit_b = slot_bit(b->hash, shift);
 
     if (bit_a == bit_b) {
-        struct trie_node *below = split(c, shift + BITS, a, b);
-        struct trie_node *node = below == NULL ? NULL : new_node(c, bit_a, 0);
+        struct trie_node *below = split(edit, shift + BITS, a, b);
+        struct trie_node *node = below == NULL ? NULL : new_node(edit, bit_a, 0);
         if (node != NULL) {
             node->slot[0].node = below;
+        } else {
+            free_chain(below);
         }
         return node;
     }
-    struct trie_node *node = new_node(c, bit_a | bit_b, bit_a | bit_b);
+    struct trie_node *node = new_node(edit, bit_a | bit_b, bit_a | bit_b);
     if (node != NULL) {
         node->slot[0].owner = bit_a < bit_b ? a : b;
         node->slot[1].owner = bit_a < bit_b ? b : a;
@@ -171,128 +264,142 @@ static struct trie_node *split(struct trie_change *c, unsigned shift, struct zon
     return node;
 }
 
-static struct trie_node *put(struct trie_change *c, struct trie_node *node, unsigned shift,
+/* The slot of `bit` in *at, a node of the edit's own, holds an owner: it is replaced by the new one,
+ * or both go a level down. */
+static struct err put_beside(struct trie_edit *edit, struct trie_node *node, unsigned shift,
                              struct zone_owner *owner)
 {
     uint32_t bit = slot_bit(owner->hash, shift);
-    union slot slot = {.owner = owner};
+    union slot *slot = slot_of(node, bit);
 
-    if ((node->used & bit) == 0) {
-        return copy_with(c, node, bit, slot, true);
-    }
-    union slot old = node->slot[count(node->used & (bit - 1))];
-    if ((node->owners & bit) == 0) {
-        slot.node = put(c, old.node, shift + BITS, owner);
-        return slot.node == NULL ? NULL : copy_with(c, node, bit, slot, false);
-    }
-    if (old.owner->hash == owner->hash) { /* the same name: trie_put() made sure */
-        set_stale(c, old.owner);
-        return copy_with(c, node, bit, slot, true);
-    }
-    slot.node = split(c, shift + BITS, old.owner, owner);
-    return slot.node == NULL ? NULL : copy_with(c, node, bit, slot, false);
-}
-
-static bool has_hash_of_other(const struct trie_node *node, const struct zone_owner *owner)
-{
-    for (unsigned shift = 0; node != NULL; shift += BITS) {
-        uint32_t bit = slot_bit(owner->hash, shift);
-        if ((node->used & bit) == 0) {
-            return false;
+    if (slot->owner->hash == owner->hash) {
+        if (!is_name(slot->owner, owner->hash, owner->wire, owner->wire_len)) {
+            FAIL(ERR_CONFLICT,
+                 "zone: two names have the same 64-bit hash; a restart draws another key");
         }
-        const union slot *slot = &node->slot[count(node->used & (bit - 1))];
-        if ((node->owners & bit) != 0) {
-            return slot->owner->hash == owner->hash &&
-                   !is_name(slot->owner, owner->hash, owner->wire, owner->wire_len);
-        }
-        node = slot->node;
+        discard(edit, slot->owner);
+        slot->owner = owner;
+        return err_ok();
     }
-    return false;
-}
-
-struct err trie_put(struct trie_change *change, struct trie_node *root, struct zone_owner *owner,
-                    struct trie_node **out)
-{
-    struct trie_node *node = NULL;
-
-    if (has_hash_of_other(root, owner)) {
-        FAIL(ERR_CONFLICT,
-             "zone: two names have the same 64-bit hash; a restart draws another key");
-    }
-    if (root == NULL) {
-        uint32_t bit = slot_bit(owner->hash, 0);
-        node = new_node(change, bit, bit);
-        if (node != NULL) {
-            node->slot[0].owner = owner;
-        }
-    } else {
-        node = put(change, root, 0, owner);
-    }
-    if (node == NULL) {
-        trie_change_drop(change);
-        FAIL(ERR_NOMEM, "zone: out of memory for a trie node");
-    }
-    *out = node;
+    struct trie_node *below = split(edit, shift + BITS, slot->owner, owner);
+    TRY_PTR(below);
+    slot->node = below;
+    node->owners &= ~bit;
     return err_ok();
 }
 
-/* A fresh node that turned out not to be needed: always the newest one. */
-static void unmake(struct trie_change *c, struct trie_node *node)
+struct err trie_put(struct trie_edit *edit, struct zone_owner *owner)
 {
-    c->fresh_n--;
+    struct trie_node **at = &edit->root;
+
+    if (!reserve(edit)) {
+        FAIL(ERR_NOMEM, "zone: out of memory for a list");
+    }
+    owner->edit = edit->id;
+    if (*at == NULL) {
+        uint32_t bit = slot_bit(owner->hash, 0);
+        *at = new_node(edit, bit, bit);
+        TRY_PTR(*at);
+        (*at)->slot[0].owner = owner;
+        return err_ok();
+    }
+    for (unsigned shift = 0;; shift += BITS) {
+        uint32_t bit = slot_bit(owner->hash, shift);
+        if (!own(edit, at)) {
+            FAIL(ERR_NOMEM, "zone: out of memory for a trie node");
+        }
+        if (((*at)->used & bit) == 0) {
+            if (!add_owner(at, bit, owner)) {
+                FAIL(ERR_NOMEM, "zone: out of memory for a trie node");
+            }
+            return err_ok();
+        }
+        if (((*at)->owners & bit) != 0) {
+            return put_beside(edit, *at, shift, owner);
+        }
+        at = &slot_of(*at, bit)->node;
+    }
+}
+
+/* Below the root a node holds at least two owners: one that is left with a single owner gives it to
+ * its parent, and only the root can become empty (the shape depends on the contents only). path: the
+ * places of the nodes from the root down. */
+static void collapse(struct trie_node **const *path, size_t depth, uint64_t hash)
+{
+    for (; depth > 0; depth--) {
+        struct trie_node *node = *path[depth];
+        if (node->used != node->owners || count(node->used) != 1) {
+            return;
+        }
+        struct trie_node *parent = *path[depth - 1];
+        uint32_t bit = slot_bit(hash, (unsigned)(depth - 1) * BITS);
+        slot_of(parent, bit)->owner = node->slot[0].owner;
+        parent->owners |= bit;
+        mem_free(node);
+    }
+    if ((*path[0])->used == 0) {
+        mem_freep(path[0]);
+    }
+}
+
+struct err trie_remove(struct trie_edit *edit, const struct zone_owner *owner)
+{
+    uint64_t hash = owner->hash;
+    struct trie_node **path[LEVELS];
+    struct trie_node **at = &edit->root;
+
+    if (!reserve(edit)) {
+        FAIL(ERR_NOMEM, "zone: out of memory for a list");
+    }
+    for (unsigned depth = 0; depth < LEVELS; depth++) {
+        uint32_t bit = slot_bit(hash, depth * BITS);
+        if (*at == NULL || ((*at)->used & bit) == 0) {
+            break;
+        }
+        if (!own(edit, at)) {
+            FAIL(ERR_NOMEM, "zone: out of memory for a trie node");
+        }
+        path[depth] = at;
+        union slot *slot = slot_of(*at, bit);
+        if (((*at)->owners & bit) == 0) {
+            at = &slot->node;
+            continue;
+        }
+        if (slot->owner != owner) {
+            break;
+        }
+        discard(edit, slot->owner);
+        remove_slot(at, bit);
+        collapse(path, depth, hash);
+        return err_ok();
+    }
+    FAIL(ERR_INTERNAL, "zone: an owner to remove is not in the trie");
+}
+
+static void free_fresh(struct trie_node *node, uint64_t id)
+{
+    if (node == NULL || node->edit != id) {
+        return; /* nor is anything below it */
+    }
+    for (uint32_t left = node->used, i = 0; left != 0; i++) {
+        uint32_t bit = left & (~left + 1);
+        if ((node->owners & bit) == 0) {
+            free_fresh(node->slot[i].node, id);
+        } else if (node->slot[i].owner->edit == id) {
+            mem_free(node->slot[i].owner);
+        }
+        left &= ~bit;
+    }
     mem_free(node);
 }
 
-/* The node without the owner. Below the root a node holds at least two owners, so only the root can
- * become empty, and a node that would be left with a single owner gives it to its parent (the shape
- * depends on the contents only). NULL: out of memory. */
-static struct trie_node *take_out(struct trie_change *c, struct trie_node *node, unsigned shift,
-                                  const struct zone_owner *owner)
+void trie_edit_drop(struct trie_edit *edit)
 {
-    uint32_t bit = slot_bit(owner->hash, shift);
-    union slot slot = node->slot[count(node->used & (bit - 1))];
-
-    if ((node->owners & bit) != 0) {
-        set_stale(c, slot.owner);
-        return copy_without(c, node, bit);
-    }
-    struct trie_node *below = take_out(c, slot.node, shift + BITS, owner);
-    if (below == NULL) {
-        return NULL;
-    }
-    if (below->used == below->owners && count(below->used) == 1) {
-        slot.owner = below->slot[0].owner;
-        unmake(c, below);
-        return copy_with(c, node, bit, slot, true);
-    }
-    slot.node = below;
-    return copy_with(c, node, bit, slot, false);
-}
-
-struct err trie_remove(struct trie_change *change, struct trie_node *root,
-                       const struct zone_owner *owner, struct trie_node **out)
-{
-    struct trie_node *node = take_out(change, root, 0, owner);
-
-    if (node == NULL) {
-        trie_change_drop(change);
-        FAIL(ERR_NOMEM, "zone: out of memory for a trie node");
-    }
-    if (node->used == 0) {
-        unmake(change, node);
-        node = NULL;
-    }
-    *out = node;
-    return err_ok();
-}
-
-void trie_change_drop(struct trie_change *change)
-{
-    for (size_t i = 0; i < change->fresh_n; i++) {
-        mem_free(change->fresh[i]);
-    }
-    change->fresh_n = 0;
-    change->stale_n = 0;
+    free_fresh(edit->root, edit->id);
+    edit->root = NULL;
+    mem_freep(&edit->stale);
+    edit->stale_n = 0;
+    edit->stale_cap = 0;
 }
 
 void trie_free(struct trie_node *root)

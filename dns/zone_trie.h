@@ -1,11 +1,12 @@
 /* The owners of stored records as a persistent hash trie, private to dns/.
  *
  * Nodes and owners never change once a snapshot holds them: a change copies the path from the root
- * to one slot and shares the rest. Keys are 64-bit keyed hashes of the lower-case wire name, five
- * bits a level. Nothing is freed here but what a failed change made: a struct trie_change lists
- * what is new and what became stale, and zone.c decides when nobody can hold the latter. Two names
- * with one hash (about 1 in 10^9 at 100,000 names; the key is drawn at start) cannot both be put:
- * ERR_CONFLICT.
+ * to one slot and shares the rest. What one edit made (it carries the edit's id) nobody else can see
+ * yet: further changes of the same edit work on it in place, so that putting n owners costs O(n) and
+ * leaves nothing behind. Keys are 64-bit keyed hashes of the lower-case wire name, five bits a level.
+ * Nothing that a snapshot may hold is freed here: an edit lists it as stale, and zone.c decides when
+ * nobody can hold it. Two names with one hash (about 1 in 10^9 at 100,000 names; the key is drawn at
+ * start) cannot both be put: ERR_CONFLICT.
  * Thread: finding, any; changing, one writer at a time. */
 #ifndef DNS_ZONE_TRIE_H
 #define DNS_ZONE_TRIE_H
@@ -76,12 +77,12 @@ static inline const struct zone_rrset *zone_rrset_find(const struct zone_owner *
 }
 
 struct trie_node;
-#define TRIE_CHANGE_MAX 40u /* 13 levels, a split down to the last one, the owner */
-struct trie_change {
-    void *fresh[TRIE_CHANGE_MAX];
-    size_t fresh_n;
-    void *stale[TRIE_CHANGE_MAX];
-    size_t stale_n;
+/* A root that is being changed. */
+struct trie_edit {
+    struct trie_node *root;
+    uint64_t id;  /* never used before */
+    void **stale; /* nodes and owners that were replaced, still held by snapshots */
+    size_t stale_n, stale_cap;
 };
 
 /* SipHash-1-3 of a lower-case wire name. */
@@ -89,15 +90,16 @@ uint64_t trie_hash(const uint64_t key[2], const uint8_t *wire, size_t len);
 /* NULL: no such owner. root may be NULL (empty). */
 const struct zone_owner *trie_find(const struct trie_node *root, uint64_t hash, const uint8_t *wire,
                                    size_t len);
-/* Add or replace. *out: the new root. ERR_NOMEM, ERR_CONFLICT: nothing changed, fresh is freed. The
- * owner stays the caller's until ERR_OK. */
-MUST_USE struct err trie_put(struct trie_change *change, struct trie_node *root,
-                             struct zone_owner *owner, struct trie_node **out);
-/* Take out the owner that trie_find() gave. *out may become NULL. */
-MUST_USE struct err trie_remove(struct trie_change *change, struct trie_node *root,
-                                const struct zone_owner *owner, struct trie_node **out);
-/* Undo: free what the change made. */
-void trie_change_drop(struct trie_change *change);
+/* The same in the edit's root, when the edit made the owner: it may be changed in place. */
+struct zone_owner *trie_find_fresh(const struct trie_edit *edit, uint64_t hash, const uint8_t *wire,
+                                   size_t len);
+/* Add or replace; the owner becomes the edit's. ERR_NOMEM, ERR_CONFLICT: nothing changed, and it stays
+ * the caller's. */
+MUST_USE struct err trie_put(struct trie_edit *edit, struct zone_owner *owner);
+/* Take out an owner that trie_find() gave for the edit's root. ERR_NOMEM: nothing changed. */
+MUST_USE struct err trie_remove(struct trie_edit *edit, const struct zone_owner *owner);
+/* Undo: free what the edit made; the list of stale blocks goes, they stay. */
+void trie_edit_drop(struct trie_edit *edit);
 /* Free every node and owner below root. */
 void trie_free(struct trie_node *root);
 

@@ -1,14 +1,16 @@
 #!/bin/sh
-# UDP answers per second: bailiwick beside Debian's Knot, the same names, the same dnsperf, alternating runs, medians.
+# Answers per second over UDP and TCP, and latency under load: bailiwick beside Debian's Knot, the same names, the same driver, alternating
+# runs, medians.
 #
-#   sh tests/bench/dns.sh [PATH-TO-BAILIWICK]
+#   sh tests/bench/dns.sh [PATH-TO-BAILIWICK [PATH-TO-BENCH_DNS]]
 #
 # 1,000 names: A for each (ours is the ingress answer), and TXT at _acme-challenge.<name>: CNAME and the target's value in one
 # answer on both sides. Environment: RUNS (5, per server), SECONDS_EACH (5), CLIENTS (16 sockets), OUTSTANDING (256).
-# Needs: dnsperf, knot, dnsutils, curl. Prints both medians and the ratio; judges nothing.
+# Needs: dnsperf, knot, dnsutils, curl. Prints medians and ratios; judges nothing.
 set -eu
 
 bin=${1:-build/release/bailiwick}
+bench_dns=${2:-build/release/tests/bench/bench_dns}
 runs=${RUNS:-5}
 seconds=${SECONDS_EACH:-5}
 clients=${CLIENTS:-16}
@@ -116,22 +118,31 @@ for port in $our_port $knot_port; do
     txt "$port" | grep -q "$(value $((names - 1)))" || { echo "dns.sh: no TXT on port $port" >&2; exit 1; }
 done
 
-measure() { # port
-    dnsperf -s 127.0.0.1 -p "$1" -d "$dir/queries" -l "$seconds" -c "$clients" -q "$outstanding" >"$dir/out"
+measure() { # port mode
+    dnsperf -m "$2" -s 127.0.0.1 -p "$1" -d "$dir/queries" -l "$seconds" -c "$clients" -q "$outstanding" >"$dir/out" 2>&1
     grep -q 'Response codes: *NOERROR [0-9]* (100.00%)' "$dir/out" || { cat "$dir/out" >&2; exit 1; }
     sed -n 's/.*Queries per second: *\([0-9]*\).*/\1/p' "$dir/out"
 }
+p99() { # port
+    "$bench_dns" "$1" "$dir/queries" "$seconds" "$clients" $((outstanding / clients)) | sed -n 's/.* p99 \([0-9.]*\) ms.*/\1/p'
+}
 median() { sort -n "$1" | sed -n "$(((runs + 1) / 2))p"; }
+report() { # title unit file-suffix
+    echo "$1: bailiwick $(median "$dir/ours-$3") $2 (runs: $(tr '\n' ' ' <"$dir/ours-$3")), knot $(median "$dir/knots-$3") $2 (runs: $(tr '\n' ' ' <"$dir/knots-$3"))"
+    awk -v a="$(median "$dir/ours-$3")" -v b="$(median "$dir/knots-$3")" 'BEGIN { printf "    ratio %.2f of knot\n", a / b }'
+}
 
 r=0
 while [ $r -lt "$runs" ]; do
-    measure $our_port >>"$dir/ours"
-    measure $knot_port >>"$dir/knots"
+    for mode in udp tcp; do
+        measure $our_port $mode >>"$dir/ours-$mode"
+        measure $knot_port $mode >>"$dir/knots-$mode"
+    done
+    p99 $our_port >>"$dir/ours-p99"
+    p99 $knot_port >>"$dir/knots-p99"
     r=$((r + 1))
 done
-ours=$(median "$dir/ours")
-knots=$(median "$dir/knots")
-echo "DNS over UDP, $names names, A and _acme-challenge TXT, $clients sockets, $outstanding outstanding, $(nproc) CPUs shared with dnsperf"
-echo "bailiwick: $ours answers/s   (runs: $(tr '\n' ' ' <"$dir/ours"))"
-echo "knot:      $knots answers/s   (runs: $(tr '\n' ' ' <"$dir/knots"))"
-awk -v a="$ours" -v b="$knots" 'BEGIN { printf "ratio:     %.2f of knot\n", a / b }'
+echo "DNS, $names names, A and _acme-challenge TXT, $clients sockets, $outstanding outstanding, $(nproc) CPUs shared with the driver"
+report "UDP" "answers/s" udp
+report "TCP" "answers/s" tcp
+report "UDP, p99 under that load" "ms" p99

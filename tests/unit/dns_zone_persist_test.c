@@ -145,7 +145,7 @@ static void test_life(void **state)
     zone_db_free(db);
 }
 
-/* The served zone's serial moves with its texts, and not with challenge values. */
+/* A served zone's serial moves with its texts, and with nothing else's. */
 static void test_serials(void **state)
 {
     const char *const texts[] = {TEXT_A};
@@ -158,15 +158,23 @@ static void test_serials(void **state)
     assert_int_equal(zone_value_add(db, "x.svc.test.acme.svc.test", &v, 105).code, ERR_OK);
     assert_int_equal(zone_persist_put(db, "x.svc.test", texts, 1, 106).code, ERR_OK);
     const struct zone_snapshot *snap = zone_read_begin(reader);
-    assert_int_equal(snap->serial, 106);
-    assert_int_equal(snap->zones_serial, 106);
+    assert_int_equal(snap->states[0].serial, 106);
+    assert_int_equal(snap->states[1].serial, 100);
+    assert_int_equal(zone_state_of(snap, snap->table->delegate)->serial, 105);
     zone_read_end(reader);
     assert_int_equal(zone_value_remove(db, "x.svc.test.acme.svc.test", NULL, NULL, 107).code,
                      ERR_OK);
     snap = zone_read_begin(reader);
-    assert_int_equal(snap->serial, 107);
-    assert_int_equal(snap->zones_serial, 106);
+    assert_int_equal(zone_state_of(snap, snap->table->delegate)->serial, 107);
+    assert_int_equal(snap->states[0].serial, 106);
     zone_read_end(reader);
+    assert_int_equal(zone_serial(db), 107);
+    assert_int_equal(zone_serial_of(db, "acme.svc.test"), 107);
+    assert_int_equal(zone_serial_of(db, "svc.test"), 106);
+    assert_int_equal(zone_serial_of(db, "SIX.test"), 100);
+    assert_int_equal(zone_serial_of(db, "x.six.test"), 0);
+    assert_int_equal(zone_serial_of(db, "."), 0);
+    assert_int_equal(zone_serial_of(db, ""), 0);
     zone_reader_free(reader);
     zone_db_free(db);
 }

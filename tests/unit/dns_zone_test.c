@@ -228,8 +228,7 @@ static void test_trie_deep_split(void **state)
 {
     static const uint8_t names[3][3] = {{1, 'a', 0}, {1, 'b', 0}, {1, 'c', 0}};
     static const uint64_t hashes[3] = {1, 1 | (uint64_t)1 << 63, 1};
-    struct trie_change change = {.fresh_n = 0, .stale_n = 0};
-    struct trie_node *root = NULL;
+    struct trie_edit edit = {.id = 1};
     struct zone_owner *owners[3];
 
     (void)state;
@@ -240,28 +239,29 @@ static void test_trie_deep_split(void **state)
         owners[i]->wire = names[i];
         owners[i]->wire_len = 3;
     }
-    for (size_t i = 0; i < 2; i++) {
-        change.fresh_n = 0;
-        change.stale_n = 0;
-        assert_int_equal(trie_put(&change, root, owners[i], &root).code, ERR_OK);
-        for (size_t k = 0; k < change.stale_n; k++) {
-            mem_free(change.stale[k]);
-        }
-    }
-    assert_ptr_equal(trie_find(root, hashes[0], names[0], 3), owners[0]);
-    assert_ptr_equal(trie_find(root, hashes[1], names[1], 3), owners[1]);
-    assert_null(trie_find(root, hashes[0], names[2], 3));
-    assert_int_equal(trie_put(&change, root, owners[2], &root).code, ERR_CONFLICT);
-    change.fresh_n = 0;
-    change.stale_n = 0;
-    assert_int_equal(trie_remove(&change, root, owners[0], &root).code, ERR_OK);
-    assert_int_equal(change.fresh_n, 1); /* back to a root with one owner */
-    for (size_t k = 0; k < change.stale_n; k++) {
-        mem_free(change.stale[k]);
-    }
-    assert_ptr_equal(trie_find(root, hashes[1], names[1], 3), owners[1]);
+    assert_int_equal(trie_put(&edit, owners[0]).code, ERR_OK);
+    struct trie_node *first = edit.root; /* a snapshot holds it from now on */
+    edit.id = 2;
+    assert_int_equal(trie_put(&edit, owners[1]).code, ERR_OK);
+    assert_int_equal(edit.stale_n, 1);
+    assert_ptr_equal(edit.stale[0], first);
+    assert_ptr_equal(trie_find(edit.root, hashes[0], names[0], 3), owners[0]);
+    assert_ptr_equal(trie_find(edit.root, hashes[1], names[1], 3), owners[1]);
+    assert_ptr_equal(trie_find(first, hashes[0], names[0], 3), owners[0]);
+    assert_null(trie_find(first, hashes[1], names[1], 3));
+    assert_null(trie_find(edit.root, hashes[0], names[2], 3));
+    assert_null(trie_find_fresh(&edit, hashes[0], names[0], 3));
+    assert_ptr_equal(trie_find_fresh(&edit, hashes[1], names[1], 3), owners[1]);
+    assert_int_equal(trie_put(&edit, owners[2]).code, ERR_CONFLICT);
+    assert_int_equal(trie_remove(&edit, owners[2]).code, ERR_INTERNAL);
+    assert_int_equal(trie_remove(&edit, owners[0]).code, ERR_OK);
+    assert_int_equal(edit.stale_n, 2); /* the new nodes are gone, and not listed */
+    assert_ptr_equal(edit.stale[1], owners[0]);
+    assert_ptr_equal(trie_find(edit.root, hashes[1], names[1], 3), owners[1]);
+    assert_ptr_equal(trie_find(first, hashes[0], names[0], 3), owners[0]);
+    trie_edit_drop(&edit); /* with owners[1] */
+    trie_free(first);
     mem_free(owners[2]);
-    trie_free(root);
 }
 
 static void test_siphash(void **state)
