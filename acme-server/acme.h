@@ -17,6 +17,7 @@
 #include "core/util/config.h"
 #include "dns/delegate.h"
 #include "dns/lookup.h"
+#include "dns/zone_records.h"
 
 #define ACME_ORDER_LIFETIME_S (7 * 86400) /* pending and ready orders */
 #define ACME_AUTHZ_PENDING_S (7 * 86400)
@@ -37,7 +38,8 @@ struct acme_options {
     struct ca *ca;
     struct zone_db *zones;
     struct delegate *delegate;
-    uint16_t https_port; /* of the first listener: for public_url's default authority */
+    struct records *records; /* told of every name that is ordered; NULL: nobody is */
+    uint16_t https_port;     /* of the first listener: for public_url's default authority */
     const struct resolve_config *resolve;
     /* every address that we listen on; filled in by acme_start() at the latest */
     const struct ip_endpoint *own;

@@ -34,6 +34,7 @@ struct acme {
     struct ca *ca;
     struct zone_db *zones;
     struct delegate *delegate;
+    struct records *records;
     const struct resolve_config *resolve;
     _Atomic(const struct config_acme *) settings;
     const struct ip_endpoint *own;

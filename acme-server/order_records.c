@@ -62,9 +62,28 @@ static struct err put_account(struct db *db, const struct acme_req *r,
         delegate_account_put(r->acme->delegate, db, &name->ident, label, digest, &by));
 }
 
+/* A secondary of a zone knows no automatic CNAME but those that are written out. */
+static struct err put_known(struct db *db, const struct acme_req *r,
+                            const struct order_new_name *names, size_t n)
+{
+    AUTO(mem_freep) const char **bases = mem_array(n, sizeof(*bases));
+    size_t bases_n = 0;
+
+    TRY_PTR(bases);
+    for (size_t i = 0; i < n; i++) {
+        if (!names[i].ident.is_ip) {
+            bases[bases_n++] = names[i].ident.base;
+        }
+    }
+    return records_known_put(r->acme->records, db, bases, bases_n);
+}
+
 struct err order_records_publish(struct db *db, const struct acme_req *r,
                                  const struct order_new_name *names, size_t n)
 {
+    if (r->acme->records != NULL) {
+        TRY(put_known(db, r, names, n));
+    }
     for (size_t i = 0; i < n; i++) {
         const struct order_new_name *name = &names[i];
         if (!name->is_preauthorized || name->ident.is_ip || name->reuse_id[0] != '\0') {

@@ -61,6 +61,7 @@ struct err acme_new(const struct acme_options *options, struct acme **out)
     acme->ca = options->ca;
     acme->zones = options->zones;
     acme->delegate = options->delegate;
+    acme->records = options->records;
     acme->resolve = options->resolve;
     acme->own = options->own;
     acme->own_n = options->own_n;

@@ -10,7 +10,7 @@ bool val_dns01_is_local(const struct acme *acme, const struct ident *ident)
 {
     const struct config_zone *zone = config_zone_of(acme->cfg, ident->base);
 
-    return zone != NULL && zone->is_served;
+    return zone != NULL && zone->is_served && !zone->is_plain;
 }
 
 /* Look in our own snapshot; owner NULL: where the name's own CNAME leads. */

@@ -1,326 +1,138 @@
-#include "dns/answer.h"
-
+/* The way in: the packet is judged, header and OPT are put around what was found. */
 #include <string.h>
 
-#include "dns/query.h"
-#include "dns/zone_table.h"
+#include "dns/answer_int.h"
+#include "dns/cookie.h"
 
-#define RCODE_FORMERR 1u
-#define RCODE_NXDOMAIN 3u
-#define RCODE_NOTIMP 4u
-#define RCODE_REFUSED 5u
-#define RCODE_BADVERS 16u
-#define FLAG_QR 0x80u /* octet 2 */
-#define FLAG_AA 0x04u
-#define FLAG_TC 0x02u
-#define FLAG_RD 0x01u
-#define OPCODE_BITS 0x78u
-#define POINTER 0xc000u
-#define QNAME_POINTER (POINTER | DNS_HEADER_LEN)
 #define OPT_LEN 11u
-#define HOSTMASTER "\12hostmaster"
+#define OPTION_HEAD_LEN 4u
+#define OPTION_COOKIE 10u
+#define OPTION_EDE 15u
+#define EDE_LEN 2u
+#define DO_FLAG 0x8000u
 
-struct reply {
-    const struct zone_snapshot *snap;
-    const struct dns_query *q;
-    struct zone_match match;
-    uint8_t *out;
-    size_t len, limit; /* limit leaves room for the OPT record */
-    uint16_t answer_n, authority_n, additional_n;
-    uint16_t rcode;
-    bool is_authoritative, is_full;
+/* A cookie to go into the OPT record. */
+struct cookie {
+    bool is_there;
+    enum cookie_state state;
+    uint8_t octets[COOKIE_LEN];
 };
 
-static void put16(uint8_t *p, unsigned v)
+/* --- the OPT record --------------------------------------------------------------------------- */
+
+static size_t put_option(uint8_t *p, unsigned code, const uint8_t *data, size_t len)
 {
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
+    put16(p, code);
+    put16(p + 2, (unsigned)len);
+    memcpy(p + OPTION_HEAD_LEN, data, len);
+    return OPTION_HEAD_LEN + len;
 }
 
-static void put32(uint8_t *p, uint32_t v)
+/* What is known in both directions: no option or flag comes back but these. RFC 6891 §6.1.4 */
+static size_t put_opt(uint8_t *p, const struct dns_query *q, unsigned rcode, unsigned ede,
+                      const struct cookie *cookie)
 {
-    put16(p, v >> 16);
-    put16(p + 2, v & 0xffff);
-}
+    size_t len = OPT_LEN;
 
-/* The next n octets of the reply; NULL when they do not fit, and then the reply is to be
- * truncated. */
-static uint8_t *take(struct reply *r, size_t n)
-{
-    if (r->is_full || r->limit - r->len < n) {
-        r->is_full = true;
-        return NULL;
+    p[0] = 0;
+    put16(p + 1, DNS_TYPE_OPT);
+    put16(p + 3, DNS_UDP_EDNS_MAX);
+    p[5] = (uint8_t)(rcode >> 4);
+    p[6] = 0;
+    put16(p + 7, q->is_dnssec_ok ? DO_FLAG : 0);
+    if (cookie != NULL && cookie->is_there) {
+        len += put_option(p + len, OPTION_COOKIE, cookie->octets, COOKIE_LEN);
     }
-    uint8_t *p = r->out + r->len;
-    r->len += n;
-    return p;
-}
-
-/* Owner, type, class, TTL and data length of one record. */
-static uint8_t *take_record(struct reply *r, unsigned owner, unsigned type, uint32_t ttl,
-                            size_t data_len)
-{
-    uint8_t *p = take(r, 12 + data_len);
-
-    if (p == NULL) {
-        return NULL;
+    if (ede != 0) {
+        const uint8_t info[EDE_LEN] = {(uint8_t)(ede >> 8), (uint8_t)ede};
+        len += put_option(p + len, OPTION_EDE, info, EDE_LEN);
     }
-    put16(p, owner);
-    put16(p + 2, type);
-    put16(p + 4, DNS_CLASS_IN);
-    put32(p + 6, ttl);
-    put16(p + 10, (unsigned)data_len);
-    return p + 12;
+    put16(p + 9, (unsigned)(len - OPT_LEN));
+    return len;
 }
 
-static bool put_rrs(struct reply *r, unsigned owner, const struct zone_rrs *rrs, uint16_t *count)
-{
-    uint8_t *p = take(r, rrs->rr_n * (rrs->rr_len + 2u));
+/* --- answers without records ------------------------------------------------------------------ */
 
-    if (p == NULL) {
+/* RD means something with QUERY only. RFC 2136 §2.2 */
+static size_t header_only(const uint8_t *query, unsigned rcode, uint8_t *out)
+{
+    unsigned kept = DNS_OPCODE(query) == DNS_OPCODE_QUERY ? OPCODE_BITS | FLAG_RD : OPCODE_BITS;
+
+    memset(out, 0, DNS_HEADER_LEN);
+    memcpy(out, query, 2);
+    out[2] = (uint8_t)(FLAG_QR | (query[2] & kept));
+    out[3] = (uint8_t)(rcode & 0x0f);
+    return DNS_HEADER_LEN;
+}
+
+size_t answer_error(const uint8_t *query, size_t query_len, unsigned rcode, unsigned ede,
+                    uint8_t *out, size_t cap)
+{
+    struct dns_query q;
+    enum query_verdict verdict = query_parse(query, query_len, &q);
+
+    if (verdict == QUERY_DROP || cap < DNS_UDP_PLAIN_MAX) {
+        return 0;
+    }
+    if (verdict == QUERY_UPDATE) {
+        verdict = query_parse_update(query, query_len, &q);
+    }
+    size_t len = header_only(query, rcode, out);
+    if (verdict != QUERY_OK) {
+        return len;
+    }
+    if (q.has_question) {
+        memcpy(out + len, query + len, q.question_end - len);
+        put16(out + 4, 1);
+        len = q.question_end;
+    }
+    if (q.has_edns) {
+        len += put_opt(out + len, &q, rcode, ede, NULL);
+        put16(out + 10, 1);
+    }
+    return len;
+}
+
+/* --- cookies ---------------------------------------------------------------------------------- */
+
+/* False: the option has a length that none has (RFC 7873 §5.2.2). A wrong server cookie is no error:
+ * the answer carries the right one, and what is limited for want of it is the server's to say. */
+static bool read_cookie(const struct answer_in *in, const struct dns_query *q, struct cookie *out)
+{
+    out->is_there = false;
+    out->state = COOKIE_ALONE;
+    if (q->cookie == NULL || in->env == NULL || !in->env->has_cookies || in->peer == NULL) {
+        return true;
+    }
+    if (!cookie_is_length(q->cookie_len)) {
         return false;
     }
-    for (size_t i = 0; i < rrs->rr_n; i++) {
-        put16(p, owner);
-        memcpy(p + 2, rrs->data + i * rrs->rr_len, rrs->rr_len);
-        p += rrs->rr_len + 2u;
-    }
-    *count = (uint16_t)(*count + rrs->rr_n);
+    out->is_there = true;
+    out->state = cookie_answer(in->env->cookie_secret, 2, in->peer, in->now_unix, q->cookie,
+                               q->cookie_len, out->octets);
     return true;
 }
 
-/* The name of a zone's server; apex: pointer to where the zone's name stands in the reply. buf:
- * NAME_WIRE_MAX. Returns its length. */
-static size_t encode_ns(const struct zone_table *table, const struct zone_entry *zone,
-                        unsigned apex, uint8_t *buf)
+/* --- a whole answer --------------------------------------------------------------------------- */
+
+static size_t size_allowed(const struct dns_query *q, bool is_tcp, size_t cap)
 {
-    if (!table->is_hostname_ns) {
-        memcpy(buf, "\2ns", 3);
-        put16(buf + 3, apex);
-        return 5;
+    size_t limit = DNS_UDP_PLAIN_MAX;
+
+    if (is_tcp) {
+        limit = DNS_TCP_MAX;
+    } else if (q->has_edns && q->edns_size > DNS_UDP_PLAIN_MAX) {
+        limit = q->edns_size < DNS_UDP_EDNS_MAX ? q->edns_size : DNS_UDP_EDNS_MAX;
     }
-    if (!zone->is_ns_below) {
-        memcpy(buf, table->hostname, table->hostname_len);
-        return table->hostname_len;
-    }
-    memcpy(buf, table->hostname, zone->ns_head_len);
-    put16(buf + zone->ns_head_len, apex);
-    return zone->ns_head_len + 2u;
+    return limit < cap ? limit : cap;
 }
 
-static bool put_soa(struct reply *r, const struct zone_entry *zone, unsigned apex)
-{
-    uint8_t ns[NAME_WIRE_MAX];
-    size_t ns_len = encode_ns(r->snap->table, zone, apex, ns);
-    size_t rname_len = sizeof(HOSTMASTER) - 1;
-    uint8_t *p = take_record(r, apex, DNS_TYPE_SOA, ZONE_SOA_TTL_S, ns_len + rname_len + 2 + 20);
-
-    if (p == NULL) {
-        return false;
-    }
-    memcpy(p, ns, ns_len);
-    p += ns_len;
-    memcpy(p, HOSTMASTER, rname_len);
-    p += rname_len;
-    put16(p, apex);
-    put32(p + 2, zone->is_delegate ? r->snap->serial : r->snap->zones_serial);
-    put32(p + 6, ZONE_SOA_REFRESH_S);
-    put32(p + 10, ZONE_SOA_RETRY_S);
-    put32(p + 14, ZONE_SOA_EXPIRE_S);
-    put32(p + 18, ZONE_SOA_MINIMUM_S);
-    return true;
-}
-
-static unsigned apex_pointer(const struct reply *r)
-{
-    return QNAME_POINTER + r->match.apex;
-}
-
-/* NODATA, or with an rcode NXDOMAIN: the SOA in authority, its TTL the smaller of TTL and MINIMUM.
- * RFC 2308 §3 */
-static void put_negative(struct reply *r, uint16_t rcode)
-{
-    r->rcode = rcode;
-    if (put_soa(r, r->match.zone, apex_pointer(r))) {
-        r->authority_n++;
-    }
-}
-
-/* Glue is a courtesy: a set that does not fit is left out whole. */
-static void put_glue(struct reply *r, unsigned owner)
-{
-    const struct zone_table *table = r->snap->table;
-
-    (void)(put_rrs(r, owner, &table->a, &r->additional_n) &&
-           put_rrs(r, owner, &table->aaaa, &r->additional_n));
-    r->is_full = false;
-}
-
-static void solve_apex_ns(struct reply *r)
-{
-    uint8_t ns[NAME_WIRE_MAX];
-    size_t len = encode_ns(r->snap->table, r->match.zone, apex_pointer(r), ns);
-    uint8_t *p = take_record(r, apex_pointer(r), DNS_TYPE_NS, ZONE_NS_TTL_S, len);
-
-    if (p != NULL) {
-        memcpy(p, ns, len);
-        r->answer_n++;
-        put_glue(r, POINTER | (unsigned)(p - r->out));
-    }
-}
-
-static void put_answer(struct reply *r, const struct zone_rrs *rrs)
-{
-    if (rrs->rr_n == 0) {
-        put_negative(r, 0);
-    } else {
-        (void)put_rrs(r, QNAME_POINTER, rrs, &r->answer_n);
-    }
-}
-
-/* A, AAAA or, for ANY, whichever is there. RFC 8482 §4.1 */
-static void solve_addresses(struct reply *r, const struct zone_rrs *a, const struct zone_rrs *aaaa)
-{
-    unsigned type = r->q->type;
-
-    if (type == DNS_TYPE_A || (type == DNS_TYPE_ANY && a->rr_n > 0)) {
-        put_answer(r, a);
-    } else if (type == DNS_TYPE_AAAA || type == DNS_TYPE_ANY) {
-        put_answer(r, aaaa);
-    } else {
-        put_negative(r, 0);
-    }
-}
-
-/* The automatic CNAME with what its target holds, all in one message. */
-static void solve_challenge(struct reply *r)
-{
-    const struct zone_table *table = r->snap->table;
-    const struct dns_query *q = r->q;
-    uint8_t target[NAME_WIRE_MAX];
-    size_t suffix = 0;
-    size_t len = zone_challenge_target(table, &q->name, target, &suffix);
-
-    if (len == 0) {
-        put_negative(r, 0);
-        return;
-    }
-    uint8_t *p = take_record(r, QNAME_POINTER, DNS_TYPE_CNAME, ZONE_CNAME_TTL_S, len);
-    if (p == NULL) {
-        return;
-    }
-    memcpy(p, target, len);
-    r->answer_n++;
-    if (q->type == DNS_TYPE_CNAME || q->type == DNS_TYPE_ANY) {
-        return;
-    }
-    unsigned at = POINTER | (unsigned)(p - r->out);
-    const struct zone_owner *owner =
-        q->type == DNS_TYPE_TXT ? zone_owner_find(r->snap, target, len) : NULL;
-    if (owner != NULL) {
-        (void)put_rrs(r, at, &owner->txt, &r->answer_n);
-    } else if (put_soa(r, table->delegate, at + (unsigned)suffix)) {
-        r->authority_n++;
-    }
-}
-
-/* x, or an account's label before it; the delegate zone's apex is no x. */
-static bool is_delegate_name(const struct reply *r)
-{
-    const struct dns_name *name = &r->q->name;
-
-    return name->is_rest_ldh &&
-           (name->first == LABEL_LDH ||
-            (name->first == LABEL_ACCOUNT && r->match.apex > ZONE_ACCOUNT_LABEL_LEN + 1));
-}
-
-static void solve_delegate(struct reply *r)
-{
-    const struct dns_name *name = &r->q->name;
-    unsigned type = r->q->type;
-
-    if (type == DNS_TYPE_TXT || type == DNS_TYPE_ANY) {
-        const struct zone_owner *owner = zone_owner_find(r->snap, name->wire, name->len);
-        if (owner != NULL) {
-            put_answer(r, &owner->txt);
-            return;
-        }
-    }
-    if (zone_is_ns(r->snap->table, name, &r->match)) {
-        solve_addresses(r, &r->snap->table->a, &r->snap->table->aaaa);
-        return;
-    }
-    put_negative(r, r->match.apex == 0 || is_delegate_name(r) ? 0 : RCODE_NXDOMAIN);
-}
-
-/* _validation-persist.<well-formed name>: the texts put there, or NODATA. */
-static void solve_persist(struct reply *r)
-{
-    const struct dns_query *q = r->q;
-    bool is_asked = q->type == DNS_TYPE_TXT || q->type == DNS_TYPE_ANY;
-    const struct zone_owner *owner =
-        is_asked ? zone_owner_find(r->snap, q->name.wire, q->name.len) : NULL;
-
-    if (owner == NULL) {
-        put_negative(r, 0);
-        return;
-    }
-    uint8_t *p = take(r, owner->whole_len);
-    if (p != NULL) {
-        memcpy(p, owner->whole, owner->whole_len);
-        r->answer_n = owner->whole_n;
-    }
-}
-
-static void solve_zone(struct reply *r)
-{
-    const struct dns_name *name = &r->q->name;
-
-    if (zone_has_challenge(name, &r->match)) {
-        solve_challenge(r);
-    } else if (name->first == LABEL_PERSIST && name->is_rest_ldh) {
-        solve_persist(r);
-    } else if (!name->is_rest_ldh || (name->first != LABEL_LDH && name->first != LABEL_STAR)) {
-        put_negative(r, RCODE_NXDOMAIN);
-    } else if (zone_is_ns(r->snap->table, name, &r->match)) {
-        solve_addresses(r, &r->snap->table->a, &r->snap->table->aaaa);
-    } else {
-        solve_addresses(r, &r->match.zone->a, &r->match.zone->aaaa);
-    }
-}
-
-static void solve(struct reply *r)
-{
-    const struct dns_query *q = r->q;
-
-    if (q->edns_version != 0) {
-        r->rcode = RCODE_BADVERS;
-        return;
-    }
-    if (q->class_ != DNS_CLASS_IN || q->type == DNS_TYPE_AXFR || q->type == DNS_TYPE_IXFR ||
-        !zone_find(r->snap->table, &q->name, &r->match)) {
-        r->rcode = RCODE_REFUSED;
-        return;
-    }
-    r->is_authoritative = true;
-    bool is_apex = r->match.apex == 0;
-    if (is_apex && (q->type == DNS_TYPE_SOA || q->type == DNS_TYPE_ANY)) {
-        if (put_soa(r, r->match.zone, apex_pointer(r))) {
-            r->answer_n++;
-        }
-    } else if (is_apex && q->type == DNS_TYPE_NS) {
-        solve_apex_ns(r);
-    } else if (r->match.zone->is_delegate) {
-        solve_delegate(r);
-    } else {
-        solve_zone(r);
-    }
-}
-
-/* Header, counts and OPT around what solve() wrote. */
-static size_t finish(struct reply *r)
+/* Header, counts and OPT around what was found. */
+static size_t finish(struct reply *r, const struct cookie *cookie)
 {
     uint8_t *out = r->out;
+    /* Who goes on resolving puts an OPT of its own. */
+    bool has_opt = r->q->has_edns && r->verdict == ANSWER_SEND;
 
     /* Never a part of an RRset: the question alone, ask again over TCP. RFC 2181 §9 */
     if (r->is_full) {
@@ -332,60 +144,133 @@ static size_t finish(struct reply *r)
     out[3] = r->rcode & 0x0f;
     put16(out + 6, r->answer_n);
     put16(out + 8, r->authority_n);
-    put16(out + 10, r->additional_n + (r->q->has_edns ? 1u : 0u));
-    if (r->q->has_edns) {
-        uint8_t *p = out + r->len;
-        p[0] = 0;
-        put16(p + 1, DNS_TYPE_OPT);
-        put16(p + 3, DNS_UDP_EDNS_MAX);
-        p[5] = (uint8_t)(r->rcode >> 4);
-        p[6] = 0;
-        put16(p + 7, r->q->is_dnssec_ok ? 0x8000 : 0);
-        put16(p + 9, 0);
-        r->len += OPT_LEN;
+    put16(out + 10, r->additional_n + (has_opt ? 1u : 0u));
+    if (has_opt) {
+        r->len += put_opt(out + r->len, r->q, r->rcode, r->ede, cookie);
     }
     return r->len;
 }
 
-static size_t header_only(const uint8_t *query, unsigned rcode, uint8_t *out)
+/* RFC 7873 §5.4: a question for a cookie alone. */
+static void solve_cookie(struct reply *r, const struct cookie *cookie)
 {
-    memset(out, 0, DNS_HEADER_LEN);
-    memcpy(out, query, 2);
-    out[2] = (uint8_t)(FLAG_QR | (query[2] & (OPCODE_BITS | FLAG_RD)));
-    out[3] = (uint8_t)rcode;
-    return DNS_HEADER_LEN;
+    bool is_bad = cookie->state == COOKIE_BAD;
+
+    r->reason = is_bad ? ANSWER_BAD_COOKIE : ANSWER_NODATA;
+    r->rcode = is_bad ? RCODE_BADCOOKIE : RCODE_NOERROR;
 }
 
-static size_t size_limit(const struct dns_query *q, bool is_tcp, size_t out_cap)
+static void solve(struct reply *r, const struct cookie *cookie)
 {
-    size_t limit = DNS_UDP_PLAIN_MAX;
+    const struct answer_env *env = r->in->env;
 
-    if (is_tcp) {
-        limit = DNS_TCP_MAX;
-    } else if (q->has_edns && q->edns_size > DNS_UDP_PLAIN_MAX) {
-        limit = q->edns_size < DNS_UDP_EDNS_MAX ? q->edns_size : DNS_UDP_EDNS_MAX;
+    if (r->q->has_tsig && env != NULL && env->has_work) {
+        r->verdict = ANSWER_WORK;
+    } else if (r->q->edns_version != 0) {
+        r->reason = ANSWER_BROKEN;
+        r->rcode = RCODE_BADVERS;
+    } else if (r->q->has_question) {
+        solve_question(r);
+    } else {
+        solve_cookie(r, cookie);
     }
-    return limit < out_cap ? limit : out_cap;
+    if (r->is_full) { /* truncated: whatever was to come is asked for again */
+        r->verdict = ANSWER_SEND;
+    }
+}
+
+static enum answer_verdict answer_query(const struct answer_in *in, const struct dns_query *q,
+                                        struct reply *r, size_t cap, size_t *len,
+                                        struct answer_info *info)
+{
+    struct cookie cookie;
+    size_t allowed = size_allowed(q, in->is_tcp, cap);
+
+    info->type = q->has_question ? q->type : 0;
+    info->question_end = q->question_end;
+    if (!read_cookie(in, q, &cookie) || (!q->has_question && !cookie.is_there)) {
+        info->rcode = RCODE_FORMERR;
+        *len = header_only(in->query, RCODE_FORMERR, r->out);
+        return ANSWER_SEND;
+    }
+    info->has_good_cookie = cookie.is_there && cookie.state == COOKIE_GOOD;
+    r->len = q->question_end;
+    r->limit = allowed - (q->has_edns ? OPT_LEN : 0) -
+               (cookie.is_there ? OPTION_HEAD_LEN + COOKIE_LEN : 0);
+    memcpy(r->out, in->query, q->question_end);
+    solve(r, &cookie);
+    info->reason = r->reason == ANSWER_REASONS_N ? ANSWER_NODATA : r->reason;
+    info->rcode = r->rcode;
+    info->zone = r->zone;
+    info->is_cut = r->is_full;
+    if (r->verdict == ANSWER_WORK || (r->verdict == ANSWER_FORWARD && r->answer_n == 0)) {
+        return r->verdict;
+    }
+    size_t whole = finish(r, &cookie);
+    *len = reply_bounded(r->out, whole, allowed);
+    if (*len != whole) {
+        info->rcode = RCODE_SERVFAIL;
+        return ANSWER_SEND;
+    }
+    return r->verdict;
+}
+
+enum answer_verdict answer_traced(const struct answer_in *in, uint8_t *out, size_t cap, size_t *len,
+                                  struct answer_info *info, struct buf *trace)
+{
+    struct dns_query q;
+    struct reply r = {.in = in,
+                      .snap = in->snap,
+                      .q = &q,
+                      .out = out,
+                      .verdict = ANSWER_SEND,
+                      .reason = ANSWER_REASONS_N,
+                      .zone = -1,
+                      .trace = trace};
+    bool has_work = in->env != NULL && in->env->has_work;
+
+    *info = (struct answer_info){.reason = ANSWER_BROKEN, .zone = -1};
+    *len = 0;
+    enum query_verdict verdict = query_parse(in->query, in->query_len, &q);
+    if (verdict == QUERY_DROP || cap < DNS_UDP_PLAIN_MAX) {
+        return ANSWER_DROP;
+    }
+    info->opcode = (uint8_t)DNS_OPCODE(in->query);
+    switch (verdict) {
+    case QUERY_DROP:
+    case QUERY_FORMERR:
+        info->rcode = RCODE_FORMERR;
+        break;
+    case QUERY_UPDATE:
+        if (has_work) {
+            return ANSWER_WORK;
+        }
+        info->rcode = RCODE_NOTIMP;
+        break;
+    case QUERY_NOTIMP:
+        info->rcode = RCODE_NOTIMP;
+        break;
+    case QUERY_OK:
+        return answer_query(in, &q, &r, cap, len, info);
+    }
+    *len = header_only(in->query, info->rcode, out);
+    return ANSWER_SEND;
+}
+
+enum answer_verdict answer(const struct answer_in *in, uint8_t *out, size_t cap, size_t *len,
+                           struct answer_info *info)
+{
+    struct answer_info unused;
+
+    return answer_traced(in, out, cap, len, info == NULL ? &unused : info, NULL);
 }
 
 size_t answer_build(const struct zone_snapshot *snap, const uint8_t *query, size_t query_len,
                     bool is_tcp, uint8_t *out, size_t out_cap)
 {
-    struct dns_query q;
+    const struct answer_in in = {
+        .snap = snap, .query = query, .query_len = query_len, .is_tcp = is_tcp};
+    size_t len = 0;
 
-    switch (query_parse(query, query_len, &q)) {
-    case QUERY_DROP:
-        return 0;
-    case QUERY_FORMERR:
-        return header_only(query, RCODE_FORMERR, out);
-    case QUERY_NOTIMP:
-        return header_only(query, RCODE_NOTIMP, out);
-    case QUERY_OK:
-        break;
-    }
-    struct reply r = {.snap = snap, .q = &q, .out = out, .len = q.question_end};
-    r.limit = size_limit(&q, is_tcp, out_cap) - (q.has_edns ? OPT_LEN : 0);
-    memcpy(out, query, q.question_end);
-    solve(&r);
-    return finish(&r);
+    return answer(&in, out, out_cap, &len, NULL) == ANSWER_SEND ? len : 0;
 }
