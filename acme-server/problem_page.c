@@ -129,7 +129,7 @@ static void page_clear(struct page *page)
     json_decref(page->order);
 }
 
-static struct err put_row(void *ctx, const struct record_row *row)
+static struct err put_row(void *ctx, const struct timeline_row *row)
 {
     char when[CLOCK_RFC3339_LEN + 1];
 

@@ -22,7 +22,7 @@ struct err record_add(struct db *db, const char *subject, const char *text)
 }
 
 struct err record_each(struct db *db, const char *order_id,
-                       struct err (*fn)(void *ctx, const struct record_row *row), void *ctx)
+                       struct err (*fn)(void *ctx, const struct timeline_row *row), void *ctx)
 {
     AUTO(db_stmt_release)
     struct db_stmt *q =
@@ -34,7 +34,7 @@ struct err record_each(struct db *db, const char *order_id,
     db_bind_text(q, 1, order_id);
     while (db_step(q)) {
         db_col_copy(q, 1, subject, sizeof(subject));
-        const struct record_row row = {db_col_int(q, 0), subject, db_col_text(q, 2, NULL)};
+        const struct timeline_row row = {db_col_int(q, 0), subject, db_col_text(q, 2, NULL)};
         TRY(fn(ctx, &row));
     }
     return db_finish(q);

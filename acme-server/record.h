@@ -23,7 +23,7 @@
 /* One row, now. text is cut at RECORD_TEXT_MAX; "" adds nothing. */
 MUST_USE struct err record_add(struct db *db, const char *subject, const char *text);
 
-struct record_row {
+struct timeline_row {
     int64_t at_ms; /* unix milliseconds */
     const char *subject;
     const char *text;
@@ -31,7 +31,7 @@ struct record_row {
 /* Calls fn for the rows of the order and of its authorizations since the order was made, oldest
  * first. */
 MUST_USE struct err record_each(struct db *db, const char *order_id,
-                                struct err (*fn)(void *ctx, const struct record_row *row),
+                                struct err (*fn)(void *ctx, const struct timeline_row *row),
                                 void *ctx);
 /* Remember that problem document `id` is about `subject` (an order or authorization id, or "") of
  * this account. */

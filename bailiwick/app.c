@@ -18,6 +18,7 @@
 #include "core/util/mem.h"
 #include "dns/lookup.h"
 #include "dns/server.h"
+#include "dns/zone_records.h"
 #include "web/admin_api.h"
 #include "web/delegate_api.h"
 #include "web/public_pages.h"
@@ -36,6 +37,7 @@ struct app {
     struct ca *ca;
     struct access *access;
     struct zone_db *zones;
+    struct records *records;
     struct delegate *delegate;
     struct dns_server *dns;
     struct ip_endpoint *own_dns; /* what look-ups skip */
@@ -54,8 +56,9 @@ struct app {
     struct maintenance *maintenance;
 };
 
-static const struct store_module *const MODULES[] = {&ACCESS_STORE_MODULE, &DELEGATE_STORE_MODULE,
-                                                     &CA_STORE_MODULE, &ACME_STORE_MODULE};
+static const struct store_module *const MODULES[] = {&ACCESS_STORE_MODULE, &RECORDS_STORE_MODULE,
+                                                     &DELEGATE_STORE_MODULE, &CA_STORE_MODULE,
+                                                     &ACME_STORE_MODULE};
 
 static struct err open_store(const struct config *cfg, struct store **out)
 {
@@ -119,10 +122,7 @@ static void stop_access(struct app *app)
 
 static struct err start_zones(struct app *app)
 {
-    uint32_t serial = 0;
-
-    TRY(delegate_serial_load(app->store, &serial));
-    return zone_db_new(app->cfg, serial, &app->zones);
+    return zone_db_new(app->cfg, 1, &app->zones); /* records_open() knows the serials */
 }
 
 static void stop_zones(struct app *app)
@@ -130,9 +130,20 @@ static void stop_zones(struct app *app)
     zone_db_free(app->zones);
 }
 
+static struct err start_records(struct app *app)
+{
+    return records_open(app->cfg, app->store, app->zones, &app->records);
+}
+
+static void stop_records(struct app *app)
+{
+    records_close(app->records);
+}
+
 static struct err start_delegate(struct app *app)
 {
-    return delegate_open(app->cfg, app->store, app->access, app->zones, &app->delegate);
+    return delegate_open(app->cfg, app->store, app->access, app->zones, app->records,
+                         &app->delegate);
 }
 
 static void stop_delegate(struct app *app)
@@ -391,6 +402,7 @@ static const struct step {
     {"certificate authority", start_ca, stop_ca},
     {"clients", start_access, stop_access},
     {"zones", start_zones, stop_zones},
+    {"records", start_records, stop_records},
     {"delegate zone", start_delegate, stop_delegate},
     {"DNS sockets", bind_dns, stop_dns},
     {"ACME", start_acme, stop_acme},
@@ -506,17 +518,15 @@ static struct err make_ca(const struct config *cfg)
 
 static struct err offline_start(struct app_offline *offline)
 {
-    uint32_t serial = 0;
-
     TRY(privileges_enter(offline->cfg->state_dir));
     TRY(state_dir_open(offline->cfg->state_dir, &offline->lock_fd));
     TRY(open_store(offline->cfg, &offline->store));
     TRY(make_ca(offline->cfg));
     TRY(access_open(offline->cfg, offline->store, &offline->access));
-    TRY(delegate_serial_load(offline->store, &serial));
-    TRY(zone_db_new(offline->cfg, serial, &offline->zones));
+    TRY(zone_db_new(offline->cfg, 1, &offline->zones));
+    TRY(records_open(offline->cfg, offline->store, offline->zones, &offline->records));
     return delegate_open(offline->cfg, offline->store, offline->access, offline->zones,
-                         &offline->delegate);
+                         offline->records, &offline->delegate);
 }
 
 struct err app_offline_open(const struct config *cfg, struct app_offline **out)
@@ -542,6 +552,7 @@ void app_offline_close(struct app_offline *offline)
         return;
     }
     delegate_close(offline->delegate);
+    records_close(offline->records);
     zone_db_free(offline->zones);
     access_close(offline->access);
     store_close(offline->store);

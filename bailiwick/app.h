@@ -12,6 +12,7 @@
 #include "core/util/err.h"
 #include "dns/delegate.h"
 #include "dns/zone.h"
+#include "dns/zone_records.h"
 
 /* Run until SIGTERM or SIGINT. ERR_BUSY: another process holds the state directory or an address;
  * ERR_CONFIG; ERR_IO. SIGHUP reads the configuration and the tls: files again; what can change while
@@ -23,13 +24,14 @@ MUST_USE struct err app_run(const struct config *cfg, bool is_chaos);
 MUST_USE struct err app_init(const struct config *cfg, bool is_chaos);
 
 /* The store of a daemon that does not run, under the state directory's lock: for `bailiwick
- * client`. ERR_BUSY when it runs. */
+ * client`, `record` and `zone`. ERR_BUSY when it runs. */
 struct app_offline {
     const struct config *cfg;
     int lock_fd;
     struct store *store;
     struct access *access;
     struct zone_db *zones;
+    struct records *records;
     struct delegate *delegate;
 };
 MUST_USE struct err app_offline_open(const struct config *cfg, struct app_offline **out);

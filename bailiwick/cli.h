@@ -33,7 +33,7 @@ struct cli_option {
     const char *name;
     bool has_value;
 };
-#define CLI_POSITIONALS_MAX 4u
+#define CLI_POSITIONALS_MAX 128u /* the words of a record */
 #define CLI_GIVEN_MAX 400u
 struct cli_given {
     const char *name;  /* of the struct cli_option */
@@ -77,6 +77,9 @@ int cmd_check(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_order(int argc, char **argv);
+int cmd_record(int argc, char **argv);
+int cmd_zone(int argc, char **argv);
+int cmd_dns(int argc, char **argv);
 int cmd_client(int argc, char **argv);
 int cmd_client_add(int argc, char **argv);
 int cmd_client_list(int argc, char **argv);

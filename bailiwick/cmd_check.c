@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "bailiwick/cli.h"
@@ -29,27 +30,94 @@ static void print_endpoints(const char *label, const struct ip_endpoint *list, s
     (void)puts(n == 0 ? "none" : "");
 }
 
+static void print_nets(const struct ip_net *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char text[IP_TEXT_MAX + 5];
+        ip_net_text(&list[i], text);
+        (void)printf(" %s", text);
+    }
+}
+
+static void print_servers(const struct ip_endpoint *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char text[IP_TEXT_MAX + 10];
+        ip_endpoint_text(&list[i], text);
+        (void)printf(" %s", text);
+    }
+}
+
+static void print_transfer(const struct config_zone *zone)
+{
+    if (zone->transfer_allow_n == 0 && zone->transfer_key[0] == '\0') {
+        return;
+    }
+    (void)printf("  %-15stransfer", "");
+    if (zone->transfer_allow_n > 0) {
+        (void)printf(" to");
+        print_nets(zone->transfer_allow, zone->transfer_allow_n);
+    }
+    if (zone->transfer_key[0] != '\0') {
+        (void)printf(" with the key of %s", zone->transfer_key);
+    }
+    if (zone->transfer_notify_n > 0) {
+        (void)printf(", telling");
+        print_servers(zone->transfer_notify, zone->transfer_notify_n);
+    }
+    (void)puts("");
+}
+
 static void print_zone(const struct config_zone *zone)
 {
     (void)printf("  %-15s%s, %s, ingress", "zone", zone->name,
-                 zone->is_served ? "served" : "not served here");
+                 zone->is_plain    ? "served plain"
+                 : zone->is_served ? "served"
+                                   : "not served here");
     for (size_t i = 0; i < zone->ingress_n; i++) {
         char text[IP_TEXT_MAX + 1];
         ip_text(&zone->ingress[i], text);
         (void)printf(" %s", text);
     }
     (void)puts(zone->ingress_n == 0 ? " none" : "");
+    if (zone->file[0] != '\0') {
+        (void)printf("  %-15sfile %s\n", "", zone->file);
+    }
+    print_transfer(zone);
+}
+
+/* What is not default in dns:. */
+static void print_dns(const struct config_dns *dns)
+{
+    if (dns->rate_limit > 0) {
+        (void)printf("  %-15s%" PRId64 " UDP answers a second to one network\n", "rate limit",
+                     dns->rate_limit);
+    }
+    if (dns->query_log) {
+        (void)printf("  %-15son\n", "query log");
+    }
+    if (dns->forward_networks_n == 0) {
+        return;
+    }
+    (void)printf("  %-15sfor", "forwarding");
+    print_nets(dns->forward_networks, dns->forward_networks_n);
+    if (dns->upstreams_n > 0) {
+        (void)printf(", to");
+        print_servers(dns->upstreams, dns->upstreams_n);
+    }
+    (void)puts("");
+    for (size_t i = 0; i < dns->routes_n; i++) {
+        (void)printf("  %-15s%s to", "", dns->routes[i].name);
+        print_servers(dns->routes[i].servers, dns->routes[i].servers_n);
+        (void)puts("");
+    }
 }
 
 static void print_preauthorized(const struct config_client *client)
 {
     (void)printf("  %-15s%s gets its names without a challenge, from", "preauthorized",
                  client->name);
-    for (size_t i = 0; i < client->networks_n; i++) {
-        char text[IP_TEXT_MAX + 5];
-        ip_net_text(&client->networks[i], text);
-        (void)printf(" %s", text);
-    }
+    print_nets(client->networks, client->networks_n);
     (void)puts(client->networks_n == 0 ? " anywhere" : "");
 }
 
@@ -226,6 +294,7 @@ static void print_summary(const struct config *cfg)
     }
     (void)printf("  %-15s%s\n", "delegate zone", cfg->delegate_zone);
     print_endpoints("resolvers", cfg->resolvers, cfg->resolvers_n);
+    print_dns(&cfg->dns);
     (void)printf("  %-15s%zu\n", "clients", cfg->clients_n);
     for (size_t i = 0; i < cfg->clients_n; i++) {
         if (cfg->clients[i].is_preauthorized) {
@@ -249,6 +318,30 @@ static bool is_outside(const struct config *cfg, const struct config_client *cli
     return true;
 }
 
+/* The key may be a client of the store, which is not opened here. */
+static void warn_of_keys(const struct config *cfg)
+{
+    for (size_t i = 0; i < cfg->zones_n; i++) {
+        const char *key = cfg->zones[i].transfer_key;
+        bool is_known = key[0] == '\0';
+        for (size_t k = 0; k < cfg->clients_n; k++) {
+            is_known = is_known || strcasecmp(cfg->clients[k].name, key) == 0;
+        }
+        if (!is_known) {
+            (void)printf("note: zone '%s' is transferred with the key of '%s', which is no client "
+                         "here; add it with 'bailiwick client add %s --key-only', unless that is "
+                         "done\n",
+                         cfg->zones[i].name, key, key);
+        }
+        bool is_open = key[0] == '\0';
+        for (size_t k = 0; k < cfg->zones[i].transfer_allow_n; k++) {
+            if (is_open && cfg->zones[i].transfer_allow[k].prefix_len == 0) {
+                (void)printf("warning: anybody may transfer zone '%s'\n", cfg->zones[i].name);
+            }
+        }
+    }
+}
+
 static void print_warnings(const struct config *cfg)
 {
     struct stat st;
@@ -260,11 +353,15 @@ static void print_warnings(const struct config *cfg)
         (void)puts("warning: open: true; whoever is in open_networks gets certificates for names "
                    "in the zones without a credential");
     }
+    if (cfg->dns.hmac_md5) {
+        (void)puts("warning: dns.hmac_md5: true; TSIG by HMAC-MD5 is accepted");
+    }
+    warn_of_keys(cfg);
     if (cfg->open_any_name) {
         (void)puts("warning: open_any_name: true");
     }
     for (size_t i = 0; i < cfg->clients_n; i++) {
-        if (is_outside(cfg, &cfg->clients[i])) {
+        if (cfg->clients[i].names_n > 0 && is_outside(cfg, &cfg->clients[i])) {
             (void)printf("warning: all names of client '%s' lie outside the zones\n",
                          cfg->clients[i].name);
         }

@@ -20,10 +20,11 @@
 static const char HELP[] =
     "Usage: bailiwick client add NAME --name PATTERN [--name PATTERN ...]\n"
     "                            [--network CIDR ...] [--preauthorized] [--no-limits]\n"
-    "                            [--secret-file FILE] [--quiet]\n\n"
-    "Add a client and print its secret, once, with blocks to paste for lego and Traefik,\n"
-    "and with what other ACME clients need for external account binding. Without\n"
-    "--secret-file a secret of 64 letters and digits is made.\n\n"
+    "                            [--no-records] [--secret-file FILE] [--quiet]\n"
+    "       bailiwick client add NAME --key-only [--network CIDR ...] [...]\n\n"
+    "Add a client and print its secret, once, with blocks to paste for lego, Traefik and\n"
+    "DNS updates (RFC 2136), and with what other ACME clients need for external account\n"
+    "binding. Without --secret-file a secret of 64 letters and digits is made.\n\n"
     "Options:\n"
     "  --name PATTERN   what the client may get: 'x' is the name x only; '*.x' is every\n"
     "                   name below x and its wildcards, not x itself; '*' is everything\n"
@@ -32,6 +33,9 @@ static const char HELP[] =
     "                   without a challenge: the secret is the proof. Give --network too\n"
     "                   where the client's addresses are known\n"
     "  --no-limits      rate limits do not count for it\n"
+    "  --no-records     it may publish challenge values, but not change other DNS records\n"
+    "                   of its names by dynamic update\n"
+    "  --key-only       no names: its secret signs zone transfers (zones: transfer: key:)\n"
     "  --secret-file F  read the secret from file F, '-' is standard input: letters and\n"
     "                   digits, at least 32, the length a multiple of 4\n"
     "  --quiet          print the secret only\n" CLI_CONFIG_HELP "\n"
@@ -39,6 +43,7 @@ static const char HELP[] =
     "  bailiwick client add traefik --name svc.test --name '*.svc.test'\n"
     "  bailiwick client add nas --name nas.home.arpa --network 10.0.0.7\n"
     "  bailiwick client add caddy --name '*.svc.test' --preauthorized\n"
+    "  bailiwick client add ns2 --key-only\n"
     "  openssl rand -hex 24 | bailiwick client add ci --name '*.ci.test' --secret-file -\n\n"
     "Exit codes: 0 added, 1 failed (the name exists, a pattern is wrong), 2 wrong usage,\n"
     "3 wrong configuration.\n";
@@ -53,7 +58,7 @@ struct job {
     const char *networks[ACCESS_NETWORKS_MAX];
     size_t networks_n;
     bool is_preauthorized;
-    bool has_no_limits;
+    bool has_no_limits, has_no_records, is_key_only;
     char secret_out[CLIENT_SECRET_MAX + 1];
     char fingerprint[2 * SHA256_LEN + 1]; /* "" when not known */
 };
@@ -118,6 +123,8 @@ static struct err collect(const struct cli_args *args, struct job *job)
     job->networks_n = cli_values(args, "network", job->networks, ARRAY_N(job->networks));
     job->is_preauthorized = cli_value(args, "preauthorized") != NULL;
     job->has_no_limits = cli_value(args, "no-limits") != NULL;
+    job->has_no_records = cli_value(args, "no-records") != NULL;
+    job->is_key_only = cli_value(args, "key-only") != NULL;
     if (job->names_n > ARRAY_N(job->names) || job->networks_n > ARRAY_N(job->networks)) {
         FAIL(ERR_MALFORMED, "at most %u --name and %u --network", ACCESS_NAMES_MAX,
              ACCESS_NETWORKS_MAX);
@@ -170,11 +177,12 @@ static struct err ask_daemon(struct job *job)
     AUTO(json_decrefp) json_t *reply = NULL;
     AUTO(json_decrefp) json_t *status = NULL;
     AUTO(json_decrefp)
-    json_t *body = json_pack("{s:s, s:o, s:o, s:b, s:b, s:s*}", "name", job->name, "names",
-                             text_array(job->names, job->names_n), "networks",
+    json_t *body = json_pack("{s:s, s:o, s:o, s:b, s:b, s:b, s:b, s:s*}", "name", job->name,
+                             "names", text_array(job->names, job->names_n), "networks",
                              text_array(job->networks, job->networks_n), "preauthorized",
                              job->is_preauthorized ? 1 : 0, "limits", job->has_no_limits ? 0 : 1,
-                             "secret", job->secret);
+                             "records", job->has_no_records ? 0 : 1, "key_only",
+                             job->is_key_only ? 1 : 0, "secret", job->secret);
 
     TRY_PTR(body);
     TRY(control_request(job->cfg, "POST", "/api/v1/clients", body, &reply));
@@ -226,9 +234,16 @@ static struct err read_fingerprint(struct job *job)
 static struct err add_offline(struct job *job)
 {
     struct app_offline *offline = NULL;
-    const struct access_new_client client = {
-        job->name,       job->secret,           job->names,        job->names_n, job->networks,
-        job->networks_n, job->is_preauthorized, job->has_no_limits};
+    const struct access_new_client client = {.name = job->name,
+                                             .secret = job->secret,
+                                             .patterns = job->names,
+                                             .patterns_n = job->names_n,
+                                             .networks = job->networks,
+                                             .networks_n = job->networks_n,
+                                             .is_preauthorized = job->is_preauthorized,
+                                             .has_no_limits = job->has_no_limits,
+                                             .has_no_records = job->has_no_records,
+                                             .is_key_only = job->is_key_only};
 
     TRY(app_offline_open(job->cfg, &offline));
     struct err e = access_client_create(offline->access, &client, job->secret_out);
@@ -247,19 +262,22 @@ static int print_result(const struct job *job, bool is_quiet)
                                   .secret = job->secret_out,
                                   .names = job->patterns,
                                   .names_n = job->names_n,
-                                  .is_preauthorized = job->is_preauthorized};
+                                  .is_preauthorized = job->is_preauthorized,
+                                  .is_key_only = job->is_key_only};
 
     facts.root_fingerprint = job->fingerprint[0] == '\0' ? NULL : job->fingerprint;
 
     if (is_quiet) {
         buf_printf(&out, "%s\n", job->secret_out);
     } else {
-        buf_printf(
-            &out,
-            "# Client '%s' is added. Its secret, shown this once:\n# %s\n"
-            "# Each block below is a complete shell script for one client; the last one tells\n"
-            "# what others need.\n\n",
-            job->name, job->secret_out);
+        buf_printf(&out,
+                   "# Client '%s' is added. Its secret, shown this once:\n# %s\n"
+                   "%s\n",
+                   job->name, job->secret_out,
+                   job->is_key_only
+                       ? "# It has no names: the key is for zone transfers.\n"
+                       : "# Each block below is a complete shell script for one client; the "
+                         "last one tells\n# what others need.\n");
         snippets_write(&facts, &out);
     }
     bool is_good =
@@ -291,9 +309,9 @@ static int add(const struct cli_args *args, struct job *job)
 
 int cmd_client_add(int argc, char **argv)
 {
-    static const struct cli_option options[] = {{"name", true},           {"network", true},
-                                                {"preauthorized", false}, {"no-limits", false},
-                                                {"secret-file", true},    {"quiet", false}};
+    static const struct cli_option options[] = {
+        {"name", true},        {"network", true},   {"preauthorized", false}, {"no-limits", false},
+        {"no-records", false}, {"key-only", false}, {"secret-file", true},    {"quiet", false}};
     struct cli_args args;
     AUTO(config_freep) struct config *cfg = NULL;
     AUTO(wipe_job) struct job job;
@@ -303,9 +321,12 @@ int cmd_client_add(int argc, char **argv)
     if (!cli_begin(argc, argv, options, ARRAY_N(options), 1, 1, HELP, &args, &code)) {
         return code;
     }
-    if (cli_value(&args, "name") == NULL) {
-        (void)fprintf(stderr, "bailiwick client add: give at least one --name: without one the "
-                              "client could get nothing\nTry '--help'.\n");
+    bool is_key_only = cli_value(&args, "key-only") != NULL;
+    if (is_key_only == (cli_value(&args, "name") != NULL)) {
+        (void)fprintf(stderr, "bailiwick client add: %s\nTry '--help'.\n",
+                      is_key_only ? "a client with --key-only has no --name: leave one of them out"
+                                  : "give at least one --name: without one the client could get "
+                                    "nothing (--key-only makes a key for transfers)");
         return CLI_USAGE;
     }
     struct err e = collect(&args, &job);

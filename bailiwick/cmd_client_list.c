@@ -12,9 +12,9 @@
 static const char HELP[] =
     "Usage: bailiwick client list [--config PATH]\n\n"
     "Print the clients with the names they may get, the networks they may come from,\n"
-    "whether they are preauthorized (certificates without a challenge) and whether rate\n"
-    "limits count for them, and the DNS names that are bound to an acme-dns\n"
-    "registration. Secrets are never shown.\n\n"
+    "whether they are preauthorized (certificates without a challenge), whether rate\n"
+    "limits count for them and whether they may change DNS records, and the DNS names\n"
+    "that are bound to an acme-dns registration. Secrets are never shown.\n\n"
     "Options:\n" CLI_CONFIG_HELP "\n"
     "Example:\n"
     "  bailiwick client list\n\n"
@@ -30,19 +30,21 @@ static void print_list(const char *items)
 
 struct shown {
     const char *name, *source, *names, *networks, *created; /* lists comma separated */
-    bool is_preauthorized, has_limits;
+    bool is_preauthorized, has_limits, has_records;
 };
 
 static void print_client(const struct shown *client)
 {
     (void)fputs(client->name, stdout);
     (void)fputs("\n  names          ", stdout);
-    print_list(client->names);
+    print_list(client->names[0] == '\0' ? "none; a key only" : client->names);
     (void)fputs("\n  networks       ", stdout);
     print_list(client->networks[0] == '\0' ? "anywhere" : client->networks);
-    (void)printf("\n  preauthorized  %s\n  limits         %s\n  from           %s%s%s\n",
+    (void)printf("\n  preauthorized  %s\n  limits         %s\n  records        %s\n"
+                 "  from           %s%s%s\n",
                  client->is_preauthorized ? "yes" : "no", client->has_limits ? "yes" : "no",
-                 client->source, client->created[0] == '\0' ? "" : ", ", client->created);
+                 client->has_records ? "yes" : "no", client->source,
+                 client->created[0] == '\0' ? "" : ", ", client->created);
 }
 
 static void print_binding(const char *name, const char *client, const char *registration)
@@ -93,7 +95,8 @@ static void print_reply(const json_t *reply)
                                      buf_str(&networks),
                                      text_of(one, "created"),
                                      json_is_true(json_object_get(one, "preauthorized")),
-                                     !json_is_false(json_object_get(one, "limits"))};
+                                     !json_is_false(json_object_get(one, "limits")),
+                                     !json_is_false(json_object_get(one, "records"))};
         print_client(&client);
     }
     json_array_foreach(json_object_get(reply, "bindings"), i, one)
@@ -120,7 +123,8 @@ static struct err print_offline(struct app_offline *offline)
                                      clients[i].networks,
                                      created,
                                      clients[i].is_preauthorized,
-                                     clients[i].has_limits};
+                                     clients[i].has_limits,
+                                     clients[i].has_records};
         print_client(&client);
     }
     access_list_free(clients, n);

@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bailiwick/ask.h"
 #include "bailiwick/cli.h"
-#include "bailiwick/control.h"
+
 #include "core/util/log.h"
 #include "core/util/mem.h"
 #include "core/util/token.h"
@@ -23,13 +24,6 @@ static const char HELP[] =
 
 static const struct cli_option OPTIONS[] = {{"json", false}};
 
-static const char *text_of(const json_t *object, const char *member)
-{
-    const char *text = json_string_value(json_object_get(object, member));
-
-    return text == NULL ? "" : text;
-}
-
 static void print_names(const json_t *order)
 {
     const json_t *names = json_object_get(order, "identifiers");
@@ -44,9 +38,9 @@ static void print_problem(const char *label, const json_t *problem)
 {
     if (problem != NULL) {
         (void)printf("%s ", label);
-        cli_print_safe(stdout, text_of(problem, "detail"));
+        cli_print_safe(stdout, ask_text(problem, "detail"));
         (void)printf("\n            (");
-        cli_print_safe(stdout, text_of(problem, "type"));
+        cli_print_safe(stdout, ask_text(problem, "type"));
         (void)printf(")\n");
     }
 }
@@ -57,13 +51,13 @@ static void print_order(const json_t *order)
         (void)printf("It belongs to no order.\n");
         return;
     }
-    (void)printf("order       %s: %s\n", text_of(order, "id"), text_of(order, "status"));
+    (void)printf("order       %s: %s\n", ask_text(order, "id"), ask_text(order, "status"));
     (void)printf("names       ");
     print_names(order);
-    (void)printf("\naccount     %s\nprofile     %s\n", text_of(order, "account"),
-                 text_of(order, "profile"));
-    if (text_of(order, "certificate")[0] != '\0') {
-        (void)printf("certificate %s\n", text_of(order, "certificate"));
+    (void)printf("\naccount     %s\nprofile     %s\n", ask_text(order, "account"),
+                 ask_text(order, "profile"));
+    if (ask_text(order, "certificate")[0] != '\0') {
+        (void)printf("certificate %s\n", ask_text(order, "certificate"));
     }
     print_problem("error      ", json_object_get(order, "error"));
 }
@@ -73,10 +67,10 @@ static void print_timeline(const json_t *timeline)
     (void)printf("\n");
     for (size_t i = 0; i < json_array_size(timeline); i++) {
         const json_t *row = json_array_get(timeline, i);
-        const char *time = text_of(row, "time");
+        const char *time = ask_text(row, "time");
         (void)printf("%.19s.%03" PRId64 "Z  ", time,
                      (int64_t)json_integer_value(json_object_get(row, "millisecond")));
-        cli_print_safe(stdout, text_of(row, "text"));
+        cli_print_safe(stdout, ask_text(row, "text"));
         (void)printf("\n");
     }
 }
@@ -86,7 +80,7 @@ static void print_show(const json_t *reply)
     const json_t *problem = json_object_get(reply, "problem");
 
     if (problem != NULL) {
-        (void)printf("refused     at %s\n", text_of(problem, "time"));
+        (void)printf("refused     at %s\n", ask_text(problem, "time"));
     }
     print_problem("reason     ", problem);
     print_order(json_object_get(reply, "order"));
@@ -100,7 +94,7 @@ static void print_list(const json_t *reply)
     }
     for (size_t i = 0; i < json_array_size(reply); i++) {
         const json_t *order = json_array_get(reply, i);
-        (void)printf("%s  %-8s ", text_of(order, "id"), text_of(order, "status"));
+        (void)printf("%s  %-8s ", ask_text(order, "id"), ask_text(order, "status"));
         print_names(order);
         (void)printf("\n");
     }
@@ -120,20 +114,12 @@ static int ask(const struct cli_args *args, const char *id)
     if (id != NULL) {
         (void)snprintf(path, sizeof(path), "/api/v1/orders/%s", id);
     }
-    struct err e = control_request(cfg, "GET", path, NULL, &reply);
-    if (e.code == ERR_NOT_FOUND) {
-        (void)fprintf(stderr,
-                      "bailiwick order: no daemon runs on %s: start it with 'bailiwick "
-                      "serve'\n",
-                      cfg->state_dir);
-        return CLI_UNREACHABLE;
-    }
-    if (e.code != ERR_OK) {
-        return cli_fail(e);
+    code = ask_daemon(cfg, "order", "GET", path, NULL, &reply);
+    if (code != CLI_OK) {
+        return code;
     }
     if (cli_value(args, "json") != NULL) {
-        (void)json_dumpf(reply, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-        (void)printf("\n");
+        ask_print_json(reply);
     } else if (id == NULL) {
         print_list(reply);
     } else {

@@ -10,7 +10,8 @@
 static const char HELP[] =
     "Usage: bailiwick status [--json] [--config PATH]\n\n"
     "Ask the running daemon, over control.sock in the state directory, for its version,\n"
-    "addresses, zones, counters and the root certificate's SHA-256 fingerprint.\n\n"
+    "addresses, zones with their serial numbers, counters and the root certificate's SHA-256 "
+    "fingerprint.\n\n"
     "Options:\n"
     "  --json           print the daemon's answer as JSON\n" CLI_CONFIG_HELP "\n"
     "Examples:\n"
@@ -25,7 +26,7 @@ static const struct {
     {"hostname", "hostname"},
     {"directory", "directory"},
     {"delegate_zone", "delegate zone"},
-    {"dns_serial", "DNS serial"},
+    {"dns_serial", "its serial"},
     {"clients", "clients"},
     {"accounts", "accounts"},
     {"orders_pending", "orders pending"},
@@ -61,9 +62,13 @@ static void print_zones(const json_t *zones)
     {
         (void)printf("%-16s", "zone");
         print_value(json_object_get(zone, "name"));
-        (void)fputs(json_is_true(json_object_get(zone, "served")) ? ", served"
-                                                                  : ", not served here",
-                    stdout);
+        if (json_is_true(json_object_get(zone, "served"))) {
+            (void)printf(", served%s, serial %" JSON_INTEGER_FORMAT,
+                         json_is_true(json_object_get(zone, "plain")) ? " plain" : "",
+                         json_integer_value(json_object_get(zone, "serial")));
+        } else {
+            (void)fputs(", not served here", stdout);
+        }
         json_array_foreach(json_object_get(zone, "ingress"), k, ip)
         {
             (void)fputs(k == 0 ? ", ingress " : " ", stdout);

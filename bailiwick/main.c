@@ -15,6 +15,9 @@ static const struct {
     {"check", "check the configuration and say what it means", cmd_check},
     {"status", "ask the running daemon how it is", cmd_status},
     {"client", "add, list and remove clients; release names; print CNAMEs", cmd_client},
+    {"record", "add, remove and list DNS records", cmd_record},
+    {"zone", "list, import, export, check and reload DNS zones", cmd_zone},
+    {"dns", "trace an answer; counters, query log, secondaries", cmd_dns},
     {"order", "list orders and show what happened to one", cmd_order},
     {"version", "print the versions of bailiwick and its libraries", cmd_version},
 };

@@ -22,7 +22,7 @@ void reload_free(struct reload *list)
     }
 }
 
-static void log_problems(const struct buf *problems)
+static void log_problems(const char *event, const struct buf *problems)
 {
     const char *line = buf_str(problems);
 
@@ -30,7 +30,7 @@ static void log_problems(const struct buf *problems)
         size_t n = strcspn(line, "\n");
         char text[512];
         (void)snprintf(text, sizeof(text), "%.*s", (int)(n < 500 ? n : 500), line);
-        log_ev(LOG_ERROR, "config.problem", {"msg", text});
+        log_ev(LOG_ERROR, event, {"msg", text});
         line += n + (line[n] == '\n' ? 1 : 0);
     }
 }
@@ -43,7 +43,7 @@ struct err reload_config(const struct config *running, struct acme *acme, struct
     struct err e = config_load(running->path, environ, &problems, &cfg);
 
     if (e.code != ERR_OK) {
-        log_problems(&problems);
+        log_problems("config.problem", &problems);
         return e;
     }
     struct reload *reload = mem_zalloc(sizeof(*reload));
@@ -58,4 +58,15 @@ struct err reload_config(const struct config *running, struct acme *acme, struct
     *list = reload;
     log_ev(LOG_INFO, "config.reloaded", {"file", running->path});
     return err_ok();
+}
+
+void reload_zones(struct records *records)
+{
+    AUTO(buf_clear) struct buf problems = BUF_INIT(64u * 1024u);
+    struct err e = records_reload(records, &problems);
+
+    log_problems("zone.problem", &problems);
+    if (e.code != ERR_OK && problems.len == 0) {
+        log_err(LOG_ERROR, "zone.reload", e);
+    }
 }

@@ -1,22 +1,9 @@
-#include "bailiwick/snippets.h"
+#include "bailiwick/snippets_int.h"
 
 #include "core/util/mem.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* What the blocks have in common, worked out once. */
-struct view {
-    const struct snippet_facts *facts;
-    const char *host;            /* public_url's authority */
-    char http[IP_TEXT_MAX + 10]; /* "10.0.0.1:80", "" when plain HTTP is off */
-    char dns[IP_TEXT_MAX + 10];  /* "10.0.0.1:53", "" when DNS is off */
-    bool is_dns_53;              /* else clients cannot ask our authoritative port */
-    char domains[2][IDENT_TEXT_MAX +
-                    1]; /* of the example certificate: name, wildcard, or one of them */
-    size_t domains_n;
-    char email[NAME_TEXT_MAX + 16];
-};
 
 void snippets_quote(struct buf *out, const char *text)
 {
@@ -41,7 +28,7 @@ void snippets_quote(struct buf *out, const char *text)
 /* The listener as a client sees it: a wildcard address becomes one of ours, of the same family
  * where there is one. */
 static void reachable(const struct config *cfg, const struct ip_endpoint *list, size_t n,
-                      char out[IP_TEXT_MAX + 10])
+                      char out[IP_TEXT_MAX + 10], struct ip_endpoint *endpoint)
 {
     static const struct ip_addr any4 = {4, {0}};
     static const struct ip_addr any6 = {6, {0}};
@@ -61,6 +48,7 @@ static void reachable(const struct config *cfg, const struct ip_endpoint *list, 
         }
     }
     ip_endpoint_text(&chosen, out);
+    *endpoint = chosen;
 }
 
 static bool may(const struct snippet_facts *facts, const struct ident *id)
@@ -74,7 +62,7 @@ static bool may(const struct snippet_facts *facts, const struct ident *id)
 }
 
 /* The first pattern's name with its wildcard, as far as the client may have them. */
-static void choose_domains(struct view *v)
+static void choose_domains(struct snippet_view *v)
 {
     const struct snippet_facts *facts = v->facts;
     const struct config *cfg = facts->cfg;
@@ -94,7 +82,7 @@ static void choose_domains(struct view *v)
     }
 }
 
-static bool is_served(const struct view *v)
+static bool is_served(const struct snippet_view *v)
 {
     const char *name = v->domains_n == 0 ? "" : v->domains[0];
     const struct config_zone *zone =
@@ -104,7 +92,7 @@ static bool is_served(const struct view *v)
 }
 
 /* NAME=VALUE, exported. */
-static void put_export(struct buf *out, const char *name, const char *value)
+void snippets_put_export(struct buf *out, const char *name, const char *value)
 {
     buf_printf(out, "export %s=", name);
     snippets_quote(out, value);
@@ -112,7 +100,7 @@ static void put_export(struct buf *out, const char *name, const char *value)
 }
 
 /* A URL below public_url, with the client's credential as userinfo if asked for. */
-static void put_export_url(struct buf *out, const char *name, const struct view *v,
+static void put_export_url(struct buf *out, const char *name, const struct snippet_view *v,
                            bool has_credential, const char *path)
 {
     struct buf url = BUF_INIT(2048);
@@ -122,7 +110,7 @@ static void put_export_url(struct buf *out, const char *name, const struct view 
         buf_printf(&url, "%s:%s@", v->facts->client, v->facts->secret);
     }
     buf_printf(&url, "%s%s", v->host, path);
-    put_export(out, name, buf_str(&url));
+    snippets_put_export(out, name, buf_str(&url));
     mem_wipe(url.data, url.len);
     buf_clear(&url);
 }
@@ -143,7 +131,7 @@ static void put_fingerprint(struct buf *out, const char *hex)
 }
 
 /* Fetch the root; what it must be stands beside it, because the fetch itself proves nothing. */
-static void put_root(struct buf *out, const struct view *v)
+void snippets_put_root(struct buf *out, const struct snippet_view *v)
 {
     if (v->http[0] != '\0') {
         buf_printf(out, "curl -fsS -o root.pem http://%s/root.pem\n", v->http);
@@ -155,21 +143,21 @@ static void put_root(struct buf *out, const struct view *v)
     buf_putc(out, '\n');
 }
 
-static void put_root_env(struct buf *out)
+void snippets_put_root_env(struct buf *out)
 {
     buf_puts(out, "# LEGO_CA_CERTIFICATES is for the ACME server, SSL_CERT_FILE for the provider.\n"
                   "export LEGO_CA_CERTIFICATES=\"$PWD/root.pem\"\n"
                   "export SSL_CERT_FILE=\"$PWD/root.pem\"\n");
 }
 
-static void put_httpreq_env(struct buf *out, const struct view *v)
+static void put_httpreq_env(struct buf *out, const struct snippet_view *v)
 {
     put_export_url(out, "HTTPREQ_ENDPOINT", v, false, "/httpreq");
-    put_export(out, "HTTPREQ_USERNAME", v->facts->client);
-    put_export(out, "HTTPREQ_PASSWORD", v->facts->secret);
+    snippets_put_export(out, "HTTPREQ_USERNAME", v->facts->client);
+    snippets_put_export(out, "HTTPREQ_PASSWORD", v->facts->secret);
 }
 
-static void put_acmedns_env(struct buf *out, const struct view *v)
+static void put_acmedns_env(struct buf *out, const struct snippet_view *v)
 {
     put_export_url(out, "ACME_DNS_API_BASE", v, true, "/acme-dns");
     put_export_url(out, "ACME_DNS_STORAGE_BASE_URL", v, true, "/acme-dns/storage");
@@ -177,7 +165,7 @@ static void put_acmedns_env(struct buf *out, const struct view *v)
 
 /* lego 5 wants options behind the command, older ones before it; --dns.disable-cp was renamed with
  * it. */
-static void put_lego(struct buf *out, const struct view *v, const char *provider)
+void snippets_put_lego(struct buf *out, const struct snippet_view *v, const char *provider)
 {
     buf_printf(out,
                "set -- --accept-tos --email %s \\\n  --server https://%s/acme/directory --dns %s",
@@ -205,7 +193,7 @@ static void put_lego(struct buf *out, const struct view *v, const char *provider
                v->is_dns_53 ? "" : " --dns.disable-cp");
 }
 
-static void put_traefik_dns(struct buf *out, const struct view *v, const char *provider)
+static void put_traefik_dns(struct buf *out, const struct snippet_view *v, const char *provider)
 {
     buf_printf(out,
                "      dnsChallenge:\n"
@@ -222,7 +210,7 @@ static void put_traefik_dns(struct buf *out, const struct view *v, const char *p
 
 /* `provider` NULL: external account binding instead of a DNS challenge. Some challenge must be
  * named; it is never asked for. */
-static void put_traefik_static(struct buf *out, const struct view *v, const char *provider)
+static void put_traefik_static(struct buf *out, const struct snippet_view *v, const char *provider)
 {
     buf_printf(out,
                "cat > traefik.yml <<'EOF'\n"
@@ -254,7 +242,7 @@ static void put_traefik_static(struct buf *out, const struct view *v, const char
 }
 
 /* One router makes Traefik ask for the certificate at once; replace its service by yours. */
-static void put_traefik_dynamic(struct buf *out, const struct view *v)
+static void put_traefik_dynamic(struct buf *out, const struct snippet_view *v)
 {
     buf_printf(out,
                "cat > dynamic.yml <<'EOF'\n"
@@ -276,7 +264,7 @@ static void put_traefik_dynamic(struct buf *out, const struct view *v)
                   "traefik --configFile=traefik.yml\n");
 }
 
-static void put_caddy(struct buf *out, const struct view *v)
+static void put_caddy(struct buf *out, const struct snippet_view *v)
 {
     buf_printf(out,
                "cat > Caddyfile <<'EOF'\n"
@@ -300,15 +288,15 @@ static void put_caddy(struct buf *out, const struct view *v)
                   "caddy run --config Caddyfile\n");
 }
 
-static void put_preauthorized(struct buf *out, const struct view *v)
+static void put_preauthorized(struct buf *out, const struct snippet_view *v)
 {
     buf_puts(out, "# --- Caddy, preauthorized: no challenge ---\n");
-    put_root(out, v);
+    snippets_put_root(out, v);
     put_caddy(out, v);
     buf_puts(out, "\n# --- Traefik, preauthorized: no challenge ---\n"
                   "# Traefik before 2.10.2 refuses wildcard names without a DNS challenge.\n");
-    put_root(out, v);
-    put_root_env(out);
+    snippets_put_root(out, v);
+    snippets_put_root_env(out);
     put_traefik_static(out, v, NULL);
     put_traefik_dynamic(out, v);
     buf_putc(out, '\n');
@@ -316,7 +304,7 @@ static void put_preauthorized(struct buf *out, const struct view *v)
 
 /* All comments, so that the block does nothing when it is run with the others. The secret's text is
  * the base64url of the MAC key, which is the form that RFC 8555 clients ask for. */
-static void put_eab(struct buf *out, const struct view *v)
+static void put_eab(struct buf *out, const struct snippet_view *v)
 {
     const char *name = v->facts->client;
     const char *key = v->facts->secret;
@@ -352,7 +340,7 @@ void snippets_write(const struct snippet_facts *facts, struct buf *out)
     static const struct {
         const char *title;
         const char *provider;
-        void (*put_env)(struct buf *out, const struct view *v);
+        void (*put_env)(struct buf *out, const struct snippet_view *v);
         bool is_traefik;
     } blocks[] = {
         {"lego, httpreq", "httpreq", put_httpreq_env, false},
@@ -360,29 +348,35 @@ void snippets_write(const struct snippet_facts *facts, struct buf *out)
         {"Traefik, httpreq", "httpreq", put_httpreq_env, true},
         {"Traefik, acme-dns with HTTP storage", "acme-dns", put_acmedns_env, true},
     };
-    struct view v;
+    struct snippet_view v;
 
     memset(&v, 0, sizeof(v));
     v.facts = facts;
     v.host = facts->cfg->public_url + strlen("https://");
     v.is_dns_53 = facts->cfg->listen_dns_n > 0 && facts->cfg->listen_dns[0].port == 53;
-    reachable(facts->cfg, facts->cfg->listen_http, facts->cfg->listen_http_n, v.http);
-    reachable(facts->cfg, facts->cfg->listen_dns, facts->cfg->listen_dns_n, v.dns);
+    struct ip_endpoint http;
+    reachable(facts->cfg, facts->cfg->listen_http, facts->cfg->listen_http_n, v.http, &http);
+    reachable(facts->cfg, facts->cfg->listen_dns, facts->cfg->listen_dns_n, v.dns, &v.dns_endpoint);
+    if (facts->is_key_only) {
+        snippets_put_transfer_key(out, &v);
+        return;
+    }
     choose_domains(&v);
     if (facts->is_preauthorized) {
         put_preauthorized(out, &v);
     }
     for (size_t i = 0; i < ARRAY_N(blocks); i++) {
         buf_printf(out, "%s# --- %s ---\n", i == 0 ? "" : "\n", blocks[i].title);
-        put_root(out, &v);
-        put_root_env(out);
+        snippets_put_root(out, &v);
+        snippets_put_root_env(out);
         blocks[i].put_env(out, &v);
         if (blocks[i].is_traefik) {
             put_traefik_static(out, &v, blocks[i].provider);
             put_traefik_dynamic(out, &v);
         } else {
-            put_lego(out, &v, blocks[i].provider);
+            snippets_put_lego(out, &v, blocks[i].provider);
         }
     }
+    snippets_put_updates(out, &v);
     put_eab(out, &v);
 }

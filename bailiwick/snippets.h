@@ -1,5 +1,6 @@
-/* The ready blocks that `client add` prints: complete shell for lego, Traefik and, for preauthorized
- * clients, Caddy, to be run as printed; and what external account binding needs, as comments.
+/* The ready blocks that `client add` prints: complete shell for lego, Traefik, DNS updates (nsupdate,
+ * certbot, lego, acme.sh) and, for preauthorized clients, Caddy, to be run as printed; and what external
+ * account binding needs, as comments. For a client that is only a key: the key file of a secondary.
  *
  * Each block begins with a line "# --- TITLE ---" and ends before the next such line or the end of
  * the text. Pure: no I/O.
@@ -20,6 +21,7 @@ struct snippet_facts {
     size_t names_n;
     const char *root_fingerprint; /* lower-case hex SHA-256, or NULL when not known yet */
     bool is_preauthorized;
+    bool is_key_only; /* no names: a key for transfers */
 };
 
 /* Append all blocks. The buffer holds the secret: the caller wipes it. */

@@ -68,7 +68,7 @@ static size_t header_only(const uint8_t *query, unsigned rcode, uint8_t *out)
 size_t answer_error(const uint8_t *query, size_t query_len, unsigned rcode, unsigned ede,
                     uint8_t *out, size_t cap)
 {
-    struct dns_query q;
+    UNCLEARED struct dns_query q;
     enum query_verdict verdict = query_parse(query, query_len, &q);
 
     if (verdict == QUERY_DROP || cap < DNS_UDP_PLAIN_MAX) {
@@ -183,7 +183,7 @@ static enum answer_verdict answer_query(const struct answer_in *in, const struct
                                         struct reply *r, size_t cap, size_t *len,
                                         struct answer_info *info)
 {
-    struct cookie cookie;
+    UNCLEARED struct cookie cookie;
     size_t allowed = size_allowed(q, in->is_tcp, cap);
 
     info->type = q->has_question ? q->type : 0;
@@ -218,7 +218,7 @@ static enum answer_verdict answer_query(const struct answer_in *in, const struct
 enum answer_verdict answer_traced(const struct answer_in *in, uint8_t *out, size_t cap, size_t *len,
                                   struct answer_info *info, struct buf *trace)
 {
-    struct dns_query q;
+    UNCLEARED struct dns_query q;
     struct reply r = {.in = in,
                       .snap = in->snap,
                       .q = &q,

@@ -5,7 +5,9 @@
  * here. Order of what a name of a zone is answered: below a delegation the referral; below a DNAME its
  * CNAME; the automatic CNAME; records at the name; our name server's addresses; a stored wildcard; the
  * ingress; NODATA. In a plain zone there is neither automatic CNAME nor ingress, and what is not there is
- * NXDOMAIN. Thread: any, with that thread's snapshot. */
+ * NXDOMAIN. A wrong server cookie is answered like none, with a fresh one; BADCOOKIE is for a question
+ * that has nothing but a cookie. Names inside stored RDATA are never compressed. A CNAME chain is
+ * followed for 16 hops. Thread: any, with that thread's snapshot. */
 #ifndef DNS_ANSWER_H
 #define DNS_ANSWER_H
 

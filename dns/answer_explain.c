@@ -219,10 +219,15 @@ struct err answer_explain(const struct zone_snapshot *snap, const char *name, ui
 {
     uint8_t query[QUERY_LEN_MAX] = {0, 0, FLAG_RD, 0, 0, 1};
     size_t name_octets = NAME_WIRE_MAX;
+    char text[NAME_PRINTED + 1];
+    size_t text_len = strnlen(name, NAME_PRINTED);
     struct answer_info info;
     size_t len = 0;
 
-    TRY(name_to_wire(name, query + DNS_HEADER_LEN, &name_octets));
+    text_len -= text_len > 1 && name[text_len - 1] == '.' ? 1 : 0;
+    memcpy(text, name, text_len);
+    text[text_len] = '\0';
+    TRY(name_to_wire(text, query + DNS_HEADER_LEN, &name_octets));
     uint8_t *p = query + DNS_HEADER_LEN + name_octets;
     put16(p, type);
     put16(p + 2, DNS_CLASS_IN);

@@ -26,11 +26,15 @@
 #define FLAG_TC 0x02u
 #define FLAG_RD 0x01u
 #define OPCODE_BITS 0x78u
+#define DNS_TYPE_RRSIG 46u
+#define DNS_TYPE_NSEC 47u
 #define QNAME_AT DNS_HEADER_LEN
 #define POINTER 0xc000u
 #define POINTER_LEN 2u
 #define POINTER_MAX 0x3fffu
-#define RR_HEAD_LEN 10u     /* TYPE to RDLENGTH */
+#define RR_HEAD_LEN 10u /* TYPE to RDLENGTH */
+/* Large, and written before it is read: not to be cleared on the way to every answer. */
+#define UNCLEARED __attribute__((uninitialized))
 #define ANSWER_HOPS_MAX 16u /* CNAMEs that one answer follows */
 
 struct reply {
@@ -46,7 +50,6 @@ struct reply {
     int16_t zone;
     bool is_authoritative, is_full;
     uint16_t next_at;                  /* where the CNAME leads: its RDATA; 0: the end */
-    uint16_t hop_at[ANSWER_HOPS_MAX];  /* names followed so far */
     const struct zone_owner *dname;    /* the last one written */
     const struct zone_rrset *pointing; /* its names want their addresses ... */
     size_t pointing_at;                /* ... and it stands here */
@@ -80,7 +83,16 @@ struct node {
 };
 
 /* --- answer_write.c --- */
-void put16(uint8_t *p, unsigned v);
+static inline void put16(uint8_t *p, unsigned v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+static inline void put32(uint8_t *p, uint32_t v)
+{
+    put16(p, v >> 16);
+    put16(p + 2, v & 0xffff);
+}
 static inline uint32_t get32(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];

@@ -120,9 +120,9 @@ void put_additional(struct reply *r)
 {
     const struct zone_rrset *set = r->pointing;
     size_t at = r->pointing_at;
-    size_t named[NAMES_MAX];
+    UNCLEARED size_t named[NAMES_MAX];
     size_t named_n = 0;
-    struct dns_name name;
+    UNCLEARED struct dns_name name;
 
     for (size_t i = 0; i < set->rr_n && named_n < NAMES_MAX; i++) {
         size_t name_at = next_name(r, set->type, &at);
@@ -149,7 +149,7 @@ static bool is_at_or_below(const uint8_t *name, const uint8_t *cut, size_t cut_l
  * truncated. RFC 9471 §3.1 */
 static void put_glue(struct reply *r, unsigned at)
 {
-    struct dns_name name;
+    UNCLEARED struct dns_name name;
 
     if (dns_name_read(r->out + at, r->len - at, &name) == 0) {
         return;
@@ -165,9 +165,9 @@ void put_referral(struct reply *r, const struct cursor *c, const struct node *no
     const struct zone_owner *cut = node->owner;
     const struct zone_rrset *set = zone_rrset_find(cut, DNS_TYPE_NS);
     size_t at = r->len;
-    size_t others[NAMES_MAX];
+    UNCLEARED size_t others[NAMES_MAX];
     size_t others_n = 0;
-    struct dns_name name;
+    UNCLEARED struct dns_name name;
 
     r->is_authoritative = r->answer_n > 0;
     if (set == NULL || !reply_put_set(r, c->at + node->off, set, &r->authority_n)) {

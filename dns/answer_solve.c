@@ -168,7 +168,7 @@ static void solve_challenge(struct reply *r, const struct cursor *c)
 {
     const struct zone_table *table = r->snap->table;
     unsigned type = r->q->type;
-    uint8_t target[NAME_WIRE_MAX];
+    UNCLEARED uint8_t target[NAME_WIRE_MAX];
     size_t suffix = 0;
     size_t len = zone_challenge_target(table, c->name, target, &suffix);
 
@@ -244,20 +244,23 @@ static void solve_owner(struct reply *r, const struct cursor *c, const struct zo
                         enum answer_reason reason)
 {
     unsigned type = r->q->type;
-    const struct zone_rrset *set = NULL;
 
-    if (type == DNS_TYPE_ANY) { /* one RRset. RFC 8482 §4.1 */
-        set = owner->sets_n > 0 ? &owner->sets[0] : NULL;
-    } else {
-        set = zone_rrset_find(owner, type);
+    if (owner == NULL || owner->sets_n == 0) { /* a wildcard may be an empty non-terminal */
+        put_negative(r, c, RCODE_NOERROR);
+        return;
     }
+    /* ANY: one RRset. RFC 8482 §4.1 */
+    const struct zone_rrset *set =
+        type == DNS_TYPE_ANY ? &owner->sets[0] : zone_rrset_find(owner, type);
     if (set != NULL) {
         set_reason(r, reason);
         (void)put_answer_set(r, c, set);
         return;
     }
-    const struct zone_rrset *cname =
-        owner->has_cname ? zone_rrset_find(owner, DNS_TYPE_CNAME) : NULL;
+    /* A signature or NSEC may stand beside a CNAME: asked for, it is not looked for elsewhere.
+     * RFC 4035 §2.5 */
+    bool is_followed = owner->has_cname && type != DNS_TYPE_RRSIG && type != DNS_TYPE_NSEC;
+    const struct zone_rrset *cname = is_followed ? zone_rrset_find(owner, DNS_TYPE_CNAME) : NULL;
     if (cname != NULL) {
         set_reason(r, reason == ANSWER_RECORD ? ANSWER_CNAME : reason);
         solve_cname(r, c, cname);
@@ -445,13 +448,14 @@ static bool is_name_at(const struct reply *r, unsigned at, const struct dns_name
     return memcmp(r->out + at, name->wire, name->len) == 0;
 }
 
-static bool was_met(const struct reply *r, unsigned hops_n, const struct dns_name *name)
+static bool was_met(const struct reply *r, const uint16_t *hop_at, unsigned hops_n,
+                    const struct dns_name *name)
 {
     bool is_met =
         name->len == r->q->name.len && memcmp(name->wire, r->q->name.wire, name->len) == 0;
 
     for (unsigned i = 0; i < hops_n && !is_met; i++) {
-        is_met = is_name_at(r, r->hop_at[i], name);
+        is_met = is_name_at(r, hop_at[i], name);
     }
     return is_met;
 }
@@ -460,7 +464,8 @@ static bool was_met(const struct reply *r, unsigned hops_n, const struct dns_nam
  * ANSWER_HOPS_MAX, end with what stands. */
 static __attribute__((noinline)) void chase(struct reply *r)
 {
-    struct dns_name name;
+    UNCLEARED struct dns_name name;
+    UNCLEARED uint16_t hop_at[ANSWER_HOPS_MAX];
     struct cursor c = {.name = &name};
 
     for (unsigned hops_n = 0; r->next_at != 0 && hops_n < ANSWER_HOPS_MAX; hops_n++) {
@@ -469,10 +474,11 @@ static __attribute__((noinline)) void chase(struct reply *r)
         if (c.at > POINTER_MAX) {
             return;
         }
-        if (dns_name_read(r->out + c.at, r->len - c.at, &name) == 0 || was_met(r, hops_n, &name)) {
+        if (dns_name_read(r->out + c.at, r->len - c.at, &name) == 0 ||
+            was_met(r, hop_at, hops_n, &name)) {
             return;
         }
-        r->hop_at[hops_n] = (uint16_t)c.at;
+        hop_at[hops_n] = (uint16_t)c.at;
         if (zone_find(r->snap->table, &name, &c.match)) {
             solve_name(r, &c);
             continue;

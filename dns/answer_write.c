@@ -6,18 +6,6 @@
 #define SOA_NUMBERS_LEN 20u
 #define HOSTMASTER "\12hostmaster"
 
-void put16(uint8_t *p, unsigned v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    put16(p, v >> 16);
-    put16(p + 2, v & 0xffff);
-}
-
 /* The next n octets of the reply; NULL when they do not fit, and then the reply is to be
  * truncated. */
 static uint8_t *take(struct reply *r, size_t n)
@@ -144,7 +132,7 @@ static size_t encode_ns(const struct zone_table *table, const struct zone_entry 
 
 static bool put_own_soa(struct reply *r, const struct zone_entry *zone, unsigned apex_at)
 {
-    uint8_t ns[NAME_WIRE_MAX];
+    UNCLEARED uint8_t ns[NAME_WIRE_MAX];
     size_t ns_len = encode_ns(r->snap->table, zone, apex_at, ns);
     size_t rname_len = sizeof(HOSTMASTER) - 1;
     uint8_t *p = reply_take_record(r, apex_at, DNS_TYPE_SOA, ZONE_SOA_TTL_S,
@@ -196,7 +184,7 @@ bool reply_put_soa(struct reply *r, const struct cursor *c, unsigned apex_at, bo
 void reply_put_own_ns(struct reply *r, const struct cursor *c)
 {
     const struct zone_table *table = r->snap->table;
-    uint8_t ns[NAME_WIRE_MAX];
+    UNCLEARED uint8_t ns[NAME_WIRE_MAX];
     size_t len = encode_ns(table, c->match.zone, c->at, ns);
     uint8_t *p = reply_take_record(r, c->at, DNS_TYPE_NS, ZONE_NS_TTL_S, len);
 

@@ -8,9 +8,9 @@
 #include "core/util/log.h"
 #include "core/util/mem.h"
 
-static const char *const AUDIT_EVENTS[] = {"delegate.publish", "delegate.cleanup",
-                                           "delegate.refused", "delegate.register",
-                                           "delegate.bind",    "delegate.release"};
+static const char *const AUDIT_EVENTS[] = {
+    "delegate.publish", "delegate.cleanup", "delegate.refused", "delegate.register",
+    "delegate.bind",    "delegate.release", "dns.update",       "dns.refused"};
 
 void delegate_say(char *out, size_t cap, const char *fmt, ...)
 {
@@ -35,40 +35,52 @@ struct err delegate_refuse(struct delegate_refusal *refusal, enum delegate_reaso
 
 /* --- open, close ------------------------------------------------------------------------------ */
 
+struct load_job {
+    struct delegate *d;
+    struct zone_edit *edit;
+};
+
 static struct err load_value(void *ctx, const char *owner, const char *base,
                              const struct zone_value *value)
 {
-    struct delegate *d = ctx;
+    const struct load_job *job = ctx;
+    struct access *access = job->d->access;
 
     /* Policy may have been narrowed in the configuration since the value was published. */
-    bool is_allowed =
-        value->by.is_open
-            ? access_is_open(d->access)
-            : access_exists(d->access, value->by.client) &&
-                  (base[0] == '\0' || access_may_publish(d->access, value->by.client, base));
+    bool is_allowed = value->by.is_open ? access_is_open(access)
+                                        : access_exists(access, value->by.client) &&
+                                              (base[0] == '\0' ||
+                                               access_may_publish(access, value->by.client, base));
     if (!is_allowed) {
         log_ev(LOG_INFO, "delegate.load.skipped", {"owner", owner}, {"client", value->by.client},
                {"msg", "its publisher may not publish there any more"});
         return err_ok();
     }
-    return zone_value_add(d->zones, owner, value, zone_serial(d->zones));
+    return zone_edit_value(job->edit, true, owner, value);
 }
 
+/* Serials are what records_open() made them. */
 static struct err load_values(struct db *db, void *arg)
 {
-    TRY(values_load(db, clock_unix_s(), load_value, arg));
-    return persist_load(db, arg);
+    AUTO(zone_edit_dropp) struct zone_edit *edit = NULL;
+    struct delegate *d = arg;
+
+    TRY(zone_edit_begin(d->zones, &edit));
+    struct load_job job = {d, edit};
+    TRY(values_load(db, clock_unix_s(), load_value, &job));
+    TRY(persist_load(db, edit));
+    return zone_edit_commit(&edit);
 }
 
 /* Inside the transaction that removes the client. */
 static struct err client_removed(void *ctx, struct db *db, const char *client)
 {
-    AUTO(changes_freep) struct change_set *changes = NULL;
+    AUTO(zone_change_freep) struct zone_change *changes = NULL;
 
-    TRY(changes_new(ctx, &changes));
+    TRY(delegate_change_new(ctx, &changes));
     TRY(values_drop_client(db, client, changes));
     TRY(registrations_drop_client(db, client));
-    return changes_commit(&changes, db, NULL);
+    return zone_change_commit(&changes, db, NULL);
 }
 
 static void closep(struct delegate **d)
@@ -76,8 +88,22 @@ static void closep(struct delegate **d)
     delegate_close(*d);
 }
 
+static struct err make_locks(struct delegate **d)
+{
+    bool is_first = pthread_mutex_init(&(*d)->refused_lock, NULL) == 0;
+
+    if (is_first && pthread_mutex_init(&(*d)->on_value_lock, NULL) == 0) {
+        return err_ok();
+    }
+    if (is_first) {
+        (void)pthread_mutex_destroy(&(*d)->refused_lock);
+    }
+    mem_free(MOVE(*d));
+    FAIL(ERR_NOMEM, "delegate: no mutex");
+}
+
 struct err delegate_open(const struct config *cfg, struct store *store, struct access *access,
-                         struct zone_db *zones, struct delegate **out)
+                         struct zone_db *zones, struct records *records, struct delegate **out)
 {
     AUTO(closep) struct delegate *d = mem_zalloc(sizeof(*d));
 
@@ -86,10 +112,8 @@ struct err delegate_open(const struct config *cfg, struct store *store, struct a
     d->store = store;
     d->access = access;
     d->zones = zones;
-    if (pthread_mutex_init(&d->refused_lock, NULL) != 0) {
-        mem_free(MOVE(d));
-        FAIL(ERR_NOMEM, "delegate: no mutex");
-    }
+    d->records = records;
+    TRY(make_locks(&d));
     TRY(delegate_key_load(cfg->state_dir, d->key));
     TRY(expectations_new(&d->expected));
     TRY(store_read(store, "delegate.load", load_values, d));
@@ -104,25 +128,53 @@ void delegate_close(struct delegate *delegate)
         expectations_free(delegate->expected);
         mem_wipe(delegate->key, sizeof(delegate->key));
         (void)pthread_mutex_destroy(&delegate->refused_lock);
+        (void)pthread_mutex_destroy(&delegate->on_value_lock);
         mem_free(delegate);
     }
 }
 
-static struct err serial_tx(struct db *db, void *arg)
-{
-    return serial_init(db, arg);
-}
-
-struct err delegate_serial_load(struct store *store, uint32_t *out)
-{
-    return store_write(store, "delegate.serial", serial_tx, out);
-}
+/* --- who waits for values --------------------------------------------------------------------- */
 
 void delegate_on_value(struct delegate *delegate,
                        void (*fn)(void *ctx, const char digest[TXT_VALUE_LEN + 1]), void *ctx)
 {
+    (void)pthread_mutex_lock(&delegate->on_value_lock);
     delegate->on_value = fn;
     delegate->on_value_ctx = ctx;
+    (void)pthread_mutex_unlock(&delegate->on_value_lock);
+}
+
+static void tell_value(void *arg, const struct zone_value *value)
+{
+    struct delegate *d = arg;
+
+    if (expectations_find(d->expected, value->txt, NULL)) {
+        d->on_value(d->on_value_ctx, value->txt);
+    }
+}
+
+/* On the writer thread, the values being visible. */
+static void tell_values(void *arg, const struct zone_change *change)
+{
+    struct delegate *d = arg;
+
+    (void)pthread_mutex_lock(&d->on_value_lock);
+    if (d->on_value != NULL) {
+        zone_change_each_added(change, tell_value, d);
+    }
+    (void)pthread_mutex_unlock(&d->on_value_lock);
+}
+
+void delegate_change_watch(struct delegate *d, struct zone_change *change)
+{
+    zone_change_then(change, tell_values, d);
+}
+
+struct err delegate_change_new(struct delegate *d, struct zone_change **out)
+{
+    TRY(zone_change_new(d->records, out));
+    delegate_change_watch(d, *out);
+    return err_ok();
 }
 
 /* --- decided ---------------------------------------------------------------------------------- */
@@ -364,12 +416,12 @@ struct maintain_job {
 static struct err maintain_tx(struct db *db, void *arg)
 {
     struct maintain_job *job = arg;
-    AUTO(changes_freep) struct change_set *changes = NULL;
+    AUTO(zone_change_freep) struct zone_change *changes = NULL;
 
-    TRY(changes_new(job->d, &changes));
+    TRY(delegate_change_new(job->d, &changes));
     TRY(values_drop_expired(db, clock_unix_s(), changes));
-    job->removed_n = changes_n(changes);
-    return changes_commit(&changes, db, NULL);
+    job->removed_n = zone_change_n(changes);
+    return zone_change_commit(&changes, db, NULL);
 }
 
 static struct err maintain_persist_tx(struct db *db, void *arg)

@@ -22,6 +22,7 @@
 #include "core/util/name.h"
 #include "core/util/token.h"
 #include "dns/zone.h"
+#include "dns/zone_records.h"
 
 #define DELEGATE_VALUE_TTL_S 3600  /* a value's life after publishing */
 #define DELEGATE_DECIDED_TTL_S 600 /* and after its authorization is decided */
@@ -40,6 +41,7 @@ enum delegate_door {
     DOOR_ACMEDNS,
     DOOR_STORAGE,
     DOOR_ADMIN,
+    DOOR_UPDATE,       /* RFC 2136, signed */
     DOOR_PREAUTHORIZED /* no door: acme-server, for a preauthorized client */
 };
 
@@ -58,18 +60,16 @@ struct delegate_refusal {
 };
 
 struct delegate;
-/* Opens the module: loads values into zones, registrations stay in the store, reads or makes the
+/* Opens the module, after records_open(): loads values into zones, registrations stay in the store, reads or makes the
  * installation key <state_dir>/keys/installation.key (0600). Registers with access_on_remove().
  * Borrows everything. */
 MUST_USE struct err delegate_open(const struct config *cfg, struct store *store,
                                   struct access *access, struct zone_db *zones,
-                                  struct delegate **out);
+                                  struct records *records, struct delegate **out);
 void delegate_close(struct delegate *delegate);
 /* Once, when the daemon starts: remove the values and registrations of clients that exist no
  * longer, and the bindings of clients that lost the name. */
 MUST_USE struct err delegate_forget_gone(struct delegate *delegate);
-/* The zone serial to start with, read before zone_db_new(). */
-MUST_USE struct err delegate_serial_load(struct store *store, uint32_t *out);
 
 /* --- what acme-server tells us ---------------------------------------------------------------- */
 /* Expect `digest` for the dns-01 challenge of `id` until expires_unix. Memory only: acme-server
@@ -82,7 +82,7 @@ void delegate_expect_account(struct delegate *delegate, const struct ident *id, 
                              const char digest[TXT_VALUE_LEN + 1], int64_t expires_unix);
 void delegate_forget(struct delegate *delegate, const char digest[TXT_VALUE_LEN + 1]);
 /* Called (on the store's writer thread, so: quick, no store call) whenever a value for a pending
- * challenge becomes visible. */
+ * challenge becomes visible. fn NULL: nobody any more, and no call is under way on return. */
 void delegate_on_value(struct delegate *delegate,
                        void (*fn)(void *ctx, const char digest[TXT_VALUE_LEN + 1]), void *ctx);
 /* In the caller's write transaction: the authorization of `id` was decided (is_valid or not):
@@ -148,6 +148,34 @@ struct delegate_who {
 MUST_USE struct err delegate_publish(struct delegate *delegate, const struct delegate_who *who,
                                      const char *fqdn, const char *value, bool is_cleanup,
                                      struct delegate_refusal *refusal);
+
+/* Several changes in a transaction of the caller (dynamic updates): places are found and policy asked
+ * outside of it, the same caps, checks and audit rows hold inside. */
+struct delegate_place;
+/* Where `fqdn` (any form of delegate_publish()) keeps its values. Asks no policy. ERR_REJECTED: no place
+ * for values. who is copied. */
+MUST_USE struct err delegate_place_new(struct delegate *delegate, const struct delegate_who *who,
+                                       const char *fqdn, struct delegate_place **out,
+                                       struct delegate_refusal *refusal);
+void delegate_place_freep(struct delegate_place **place); /* for AUTO() */
+/* May who change values there (exists, network, name), and publish this one (NULL: any)? ERR_REJECTED. */
+MUST_USE struct err delegate_place_may(struct delegate_place *place, const char *value,
+                                       struct delegate_refusal *refusal);
+/* In the caller's write transaction, after delegate_place_may(): publish value; remove value, or (NULL)
+ * all that this client has there, whatever door they came through. ERR_REJECTED: the place is full, or
+ * the client was removed meanwhile; the transaction must then fail. change: of zone_change_new(); the
+ * caller commits it. */
+MUST_USE struct err delegate_place_put(struct delegate_place *place, struct db *db,
+                                       const char *value, struct zone_change *change,
+                                       struct delegate_refusal *refusal);
+MUST_USE struct err delegate_place_remove(struct delegate_place *place, struct db *db,
+                                          const char *value, struct zone_change *change);
+/* The different values there, in a transaction; fn returns false to stop. */
+MUST_USE struct err delegate_place_each(const struct delegate_place *place, struct db *db,
+                                        bool (*fn)(void *arg, const char *value), void *arg);
+/* A refusal's audit row (rate bounded) and log line, as every door writes them. */
+void delegate_note_refusal(struct delegate *delegate, const struct delegate_who *who,
+                           const char *object, const struct delegate_refusal *refusal);
 
 struct delegate_registration {
     /* a UUID; of a storage account the client's name or "open" */

@@ -45,16 +45,16 @@ static struct err next_client(struct db *db, void *arg)
 static struct err forget_client(struct db *db, void *arg)
 {
     const struct gone_job *job = arg;
-    AUTO(changes_freep) struct change_set *changes = NULL;
+    AUTO(zone_change_freep) struct zone_change *changes = NULL;
     const struct audit_row row = {"client.gone", "maintenance", job->client, NULL,
                                   "not in the configuration any more; its values and "
                                   "registrations went too"};
 
-    TRY(changes_new(job->d, &changes));
+    TRY(delegate_change_new(job->d, &changes));
     TRY(values_drop_client(db, job->client, changes));
     TRY(registrations_drop_client(db, job->client));
     TRY(audit_write(db, &row));
-    return changes_commit(&changes, db, NULL);
+    return zone_change_commit(&changes, db, NULL);
 }
 
 static struct err forget_clients(struct gone_job *job)

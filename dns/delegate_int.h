@@ -1,11 +1,13 @@
-/* Inside dns/delegate*.c only: expectations in memory, the change set that mirrors the store into
- * the zone snapshot, and SQL. */
+/* Inside dns/delegate*.c only: expectations in memory, what one value's way in goes through, and SQL.
+ * What a transaction changes is collected in a struct zone_change (zone_records.h), which carries it
+ * into the snapshot once it is durable. */
 #ifndef DNS_DELEGATE_INT_H
 #define DNS_DELEGATE_INT_H
 
 #include <pthread.h>
 
 #include "dns/delegate.h"
+#include "dns/zone_records.h"
 
 #define DELEGATE_EXPECT_MAX 100000u
 #define DELEGATE_KEY_LEN 32u
@@ -29,8 +31,10 @@ struct delegate {
     struct store *store;
     struct access *access;
     struct zone_db *zones;
+    struct records *records;
     uint8_t key[DELEGATE_KEY_LEN];
     struct expectations *expected;
+    pthread_mutex_t on_value_lock; /* before the validator's lock: the two below, and their call */
     void (*on_value)(void *ctx, const char digest[TXT_VALUE_LEN + 1]);
     void *on_value_ctx;
     pthread_mutex_t refused_lock; /* leaf: the two below */
@@ -41,6 +45,10 @@ struct delegate {
 /* Fill the refusal and return ERR_REJECTED. */
 struct err delegate_refuse(struct delegate_refusal *refusal, enum delegate_reason reason,
                            const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* A change set that wakes whoever waits for a value (delegate_on_value()). */
+MUST_USE struct err delegate_change_new(struct delegate *d, struct zone_change **out);
+/* The same for one that somebody else made. */
+void delegate_change_watch(struct delegate *d, struct zone_change *change);
 /* snprintf() for sentences: what does not fit is cut. */
 void delegate_say(char *out, size_t cap, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* --- delegate_key.c --- */
@@ -56,21 +64,6 @@ bool expectations_find(struct expectations *x, const char *digest, struct expect
 bool expectations_hashed(struct expectations *x, const char *label, char base[NAME_TEXT_MAX + 1]);
 size_t expectations_sweep(struct expectations *x);
 
-/* --- delegate_change.c: what a transaction changes in the zone snapshot, applied by its on-commit
- * hook */
-struct change_set;
-MUST_USE struct err changes_new(struct delegate *d, struct change_set **out);
-void changes_free(struct change_set *set);
-void changes_freep(struct change_set **set);
-MUST_USE struct err changes_add(struct change_set *set, bool is_add, const char *owner,
-                                const struct zone_value *value);
-size_t changes_n(const struct change_set *set);
-/* Bump the serial and register the hook; nothing to do when the set is empty. *visible (optional,
- * must live until the writer wakes the caller) receives the code of a failed snapshot change. Takes
- * the set in every case. */
-MUST_USE struct err changes_commit(struct change_set **take_set, struct db *db,
-                                   enum err_code *visible);
-
 /* --- delegate_store.c: values --- */
 MUST_USE struct err values_load(struct db *db, int64_t now,
                                 struct err (*fn)(void *ctx, const char *owner, const char *base,
@@ -85,18 +78,20 @@ MUST_USE struct err values_count(struct db *db, const char *owner, size_t *n);
 MUST_USE struct err values_count_base(struct db *db, const char *base, int64_t now, size_t *n);
 /* The following delete rows and note them in the set. */
 MUST_USE struct err values_drop_expired_at(struct db *db, const char *owner, int64_t now,
-                                           struct change_set *set);
-MUST_USE struct err values_drop_expired(struct db *db, int64_t now, struct change_set *set);
-/* owner NULL: at every name. client "": anonymous. */
+                                           struct zone_change *change);
+MUST_USE struct err values_drop_expired(struct db *db, int64_t now, struct zone_change *change);
+/* owner NULL: at every name. txt NULL: all (then owner is given). client "": anonymous. */
 MUST_USE struct err values_drop(struct db *db, const char *owner, const char *txt,
-                                const char *client, struct change_set *set);
-MUST_USE struct err values_drop_client(struct db *db, const char *client, struct change_set *set);
+                                const char *client, struct zone_change *change);
+/* The different values that live now at owner; fn returns false to stop. */
+MUST_USE struct err values_each(struct db *db, const char *owner, int64_t now,
+                                bool (*fn)(void *arg, const char *txt), void *arg);
+MUST_USE struct err values_drop_client(struct db *db, const char *client,
+                                       struct zone_change *change);
 MUST_USE struct err values_shorten(struct db *db, const char *txt, int64_t expires);
 /* Long names: label "h-..." and what it stands for. */
 MUST_USE struct err hashed_put(struct db *db, const char *label, const char *name);
 MUST_USE struct err hashed_get(struct db *db, const char *label, char name[NAME_TEXT_MAX + 1]);
-MUST_USE struct err serial_init(struct db *db, uint32_t *out);
-MUST_USE struct err serial_bump(struct db *db, uint32_t *out);
 
 /* --- delegate_reg_store.c: registrations and bindings --- */
 struct registration {
@@ -139,26 +134,10 @@ MUST_USE struct err value_registrations(struct db *db, const char *base, const c
 
 /* --- delegate_persist.c: dns-persist-01's texts --- */
 /* Into the snapshot, at start. */
-MUST_USE struct err persist_load(struct db *db, struct delegate *d);
+MUST_USE struct err persist_load(struct db *db, struct zone_edit *edit);
 /* Remove expired ones of at most DELEGATE_PERSIST_BATCH names; *n: rows. */
 #define DELEGATE_PERSIST_BATCH 100u
 MUST_USE struct err persist_drop_expired(struct db *db, struct delegate *d, size_t *n);
-
-/* --- delegate_publish.c --- */
-/* Publish through a registration whose holder was authenticated: at its label, and late-bound or
- * bound names. */
-MUST_USE struct err delegate_publish_registration(struct delegate *d,
-                                                  const struct registration *reg,
-                                                  const struct delegate_who *who, const char *value,
-                                                  struct delegate_refusal *refusal);
-/* After a refusal: one audit row (rate bounded) and one log line. Returns e. */
-struct err delegate_audit_refused(struct delegate *d, const struct delegate_who *who,
-                                  const char *object, const struct delegate_refusal *refusal,
-                                  struct err e);
-/* Client exists and peer is in its networks; or peer may publish anonymously. */
-MUST_USE struct err delegate_check_who(struct delegate *d, const struct delegate_who *who,
-                                       struct delegate_refusal *refusal);
-MUST_USE struct err delegate_check_txt(const char *value, struct delegate_refusal *refusal);
 
 /* --- delegate_target.c --- */
 enum target_kind { TARGET_DIGEST, TARGET_NAME, TARGET_LABEL };
@@ -194,5 +173,56 @@ MUST_USE struct err delegate_name_target(const struct delegate *d, const char *t
 MUST_USE struct err delegate_find_target(struct delegate *d, const char *fqdn,
                                          struct delegate_target *target,
                                          struct delegate_refusal *refusal);
+
+/* --- one value's way in ----------------------------------------------------------------------- */
+struct delegate_job {
+    struct delegate *d;
+    const struct delegate_who *who;
+    char object[DELEGATE_OBJECT_MAX + 1]; /* for the audit row */
+    const char *value; /* NULL (with is_cleanup): all that this client has at the owner */
+    bool is_cleanup;
+    struct delegate_target target;
+    bool is_expected;
+    struct expectation expected; /* whose challenge the value answers */
+    struct zone_publisher by;
+    struct delegate_refusal *refusal;
+    struct zone_change *changes; /* during the transaction */
+    enum err_code visible;       /* what the on-commit hook met */
+};
+
+/* --- delegate_policy.c: before the transaction --- */
+void delegate_job_init(struct delegate_job *job, struct delegate *d, const struct delegate_who *who,
+                       struct delegate_refusal *refusal);
+/* Value, publisher, target and policy. */
+MUST_USE struct err delegate_job_prepare(struct delegate_job *job, const char *fqdn);
+/* May the job's publisher put its value, or any (value NULL), at its target? */
+MUST_USE struct err delegate_job_may(struct delegate_job *job);
+void delegate_job_object(struct delegate_job *job);
+struct err delegate_refuse_ident(struct delegate_job *job);
+struct err delegate_refuse_not_pending(struct delegate_job *job, const char *name);
+/* Client exists and peer is in its networks; or peer may publish anonymously. */
+MUST_USE struct err delegate_check_who(struct delegate *d, const struct delegate_who *who,
+                                       struct delegate_refusal *refusal);
+MUST_USE struct err delegate_check_txt(const char *value, struct delegate_refusal *refusal);
+
+/* --- delegate_put.c: inside the transaction --- */
+/* Rows, and what they change, into job->changes; the audit row when there is something. */
+MUST_USE struct err delegate_job_apply(struct delegate_job *job, struct db *db);
+
+/* --- delegate_refuse.c --- */
+const char *delegate_actor(const struct delegate_who *who);
+const char *delegate_door_text(enum delegate_door door);
+/* After a refusal: one audit row (rate bounded) and one log line. Returns e. */
+struct err delegate_audit_refused(struct delegate *d, const struct delegate_who *who,
+                                  const char *object, const struct delegate_refusal *refusal,
+                                  struct err e);
+
+/* --- delegate_publish.c --- */
+/* Publish through a registration whose holder was authenticated: at its label, and late-bound or
+ * bound names. */
+MUST_USE struct err delegate_publish_registration(struct delegate *d,
+                                                  const struct registration *reg,
+                                                  const struct delegate_who *who, const char *value,
+                                                  struct delegate_refusal *refusal);
 
 #endif

@@ -8,40 +8,23 @@
 #include "core/util/log.h"
 #include "core/util/mem.h"
 
-/* What a name has after a transaction, applied by its on-commit hook. */
+/* The texts of one name. */
 struct texts {
-    struct delegate *d;
-    uint32_t serial;
     char base[NAME_TEXT_MAX + 1];
     struct buf all; /* each with its terminator */
     size_t n;
 };
 
-static void texts_free(void *arg)
+static void texts_clear(struct texts *t)
 {
-    struct texts *t = arg;
-
-    if (t != NULL) {
-        buf_clear(&t->all);
-        mem_free(t);
-    }
+    buf_clear(&t->all);
 }
 
-static void texts_freep(struct texts **t)
+static void texts_begin(struct texts *t, const char *base)
 {
-    texts_free(*t);
-}
-
-static struct err texts_new(struct delegate *d, const char *base, struct texts **out)
-{
-    struct texts *t = mem_zalloc(sizeof(*t));
-
-    TRY_PTR(t);
-    t->d = d;
+    buf_reset(&t->all);
+    t->n = 0;
     memcpy(t->base, base, strlen(base) + 1);
-    buf_init(&t->all, ZONE_PERSIST_WIRE_MAX);
-    *out = t;
-    return err_ok();
 }
 
 static void add_text(struct texts *t, const char *text, size_t len)
@@ -51,38 +34,31 @@ static void add_text(struct texts *t, const char *text, size_t len)
     t->n++;
 }
 
-static struct err show(const struct texts *t, uint32_t serial)
+/* Pointers to them; at most ZONE_PERSIST_MAX. */
+static size_t list_texts(const struct texts *t, const char *list[ZONE_PERSIST_MAX])
 {
-    const char *list[ZONE_PERSIST_MAX];
     size_t at = 0;
+    size_t n = 0;
 
-    for (size_t i = 0; i < t->n && i < ZONE_PERSIST_MAX; i++) {
-        list[i] = (const char *)t->all.data + at;
-        at += strlen(list[i]) + 1;
+    for (; n < t->n && n < ZONE_PERSIST_MAX; n++) {
+        list[n] = (const char *)t->all.data + at;
+        at += strlen(list[n]) + 1;
     }
-    return zone_persist_put(t->d->zones, t->base, list, t->n, serial);
-}
-
-static void apply(void *arg)
-{
-    const struct texts *t = arg;
-    struct err e = show(t, t->serial);
-
-    if (e.code != ERR_OK) {
-        log_err(LOG_ERROR, "delegate.persist.snapshot", e);
-    }
+    return n;
 }
 
 /* The rows of `base` changed. */
-static struct err publish(struct delegate *d, struct db *db, const char *base)
+static struct err note(struct delegate *d, struct db *db, const char *base,
+                       struct zone_change *change)
 {
-    AUTO(texts_freep) struct texts *t = NULL;
+    AUTO(texts_clear) struct texts t = {.all = BUF_INIT(ZONE_PERSIST_WIRE_MAX)};
+    const char *list[ZONE_PERSIST_MAX];
     size_t len = 0;
 
     if (!zone_has_persist(d->zones, base)) {
         return err_ok(); /* a row of a zone that is not served any more */
     }
-    TRY(texts_new(d, base, &t));
+    texts_begin(&t, base);
     AUTO(db_stmt_release)
     struct db_stmt *q = db_prepare(db, "SELECT DISTINCT text FROM delegate_persist "
                                        "WHERE base = ?1 AND expires > ?2 ORDER BY text");
@@ -90,12 +66,11 @@ static struct err publish(struct delegate *d, struct db *db, const char *base)
     db_bind_int(q, 2, clock_unix_s());
     while (db_step(q)) {
         const char *text = db_col_text(q, 0, &len);
-        add_text(t, text, len);
+        add_text(&t, text, len);
     }
     TRY(db_finish(q));
-    TRY(buf_check(&t->all));
-    TRY(serial_bump(db, &t->serial));
-    return db_on_commit(db, apply, texts_free, MOVE(t));
+    TRY(buf_check(&t.all));
+    return zone_change_persist(change, db, base, list, list_texts(&t, list));
 }
 
 static bool is_printable(const char *text, size_t len)
@@ -135,6 +110,7 @@ static struct err check_room(struct db *db, const char *base, const char *accoun
 struct err delegate_persist_put(struct delegate *delegate, struct db *db, const char *base_name,
                                 const char *account_id, const char *text, int64_t expires_unix)
 {
+    AUTO(zone_change_freep) struct zone_change *change = NULL;
     char base[NAME_TEXT_MAX + 1];
     const char *why = "not a name";
     size_t text_len = strnlen(text, ZONE_PERSIST_TEXT_MAX + 1);
@@ -165,7 +141,9 @@ struct err delegate_persist_put(struct delegate *delegate, struct db *db, const 
     db_bind_text(q, 3, text);
     db_bind_int(q, 4, expires_unix);
     TRY(db_run(q, NULL));
-    return publish(delegate, db, base);
+    TRY(delegate_change_new(delegate, &change));
+    TRY(note(delegate, db, base, change));
+    return zone_change_commit(&change, db, NULL);
 }
 
 /* The first name at which the account has something, "" after the last. */
@@ -197,15 +175,17 @@ static struct err drop(struct db *db, const char *base, const char *account)
 struct err delegate_persist_remove_account(struct delegate *delegate, struct db *db,
                                            const char *account_id)
 {
+    AUTO(zone_change_freep) struct zone_change *change = NULL;
     char base[NAME_TEXT_MAX + 1];
 
+    TRY(delegate_change_new(delegate, &change));
     for (;;) {
         TRY(next_of_account(db, account_id, base));
         if (base[0] == '\0') {
-            return err_ok();
+            return zone_change_commit(&change, db, NULL);
         }
         TRY(drop(db, base, account_id));
-        TRY(publish(delegate, db, base));
+        TRY(note(delegate, db, base, change));
     }
 }
 
@@ -239,29 +219,33 @@ static struct err drop_expired_at(struct db *db, const char *base, int64_t now, 
 
 struct err persist_drop_expired(struct db *db, struct delegate *d, size_t *n)
 {
+    AUTO(zone_change_freep) struct zone_change *change = NULL;
     char base[NAME_TEXT_MAX + 1];
     int64_t now = clock_unix_s();
     size_t rows_n = 0;
 
+    TRY(delegate_change_new(d, &change));
     for (unsigned i = 0; i < DELEGATE_PERSIST_BATCH; i++) {
         TRY(next_expired(db, now, base));
         if (base[0] == '\0') {
             break;
         }
         TRY(drop_expired_at(db, base, now, &rows_n));
-        TRY(publish(d, db, base));
+        TRY(note(d, db, base, change));
     }
+    TRY(zone_change_commit(&change, db, NULL));
     *n = rows_n;
     return err_ok();
 }
 
 /* A name that does not load (its zone is not served any more) is missing, no reason not to start. */
-static void load_name(const struct texts *t)
+static void load_name(const struct texts *t, struct zone_edit *edit)
 {
-    struct err e = t == NULL ? err_ok() : buf_check(&t->all);
+    const char *list[ZONE_PERSIST_MAX];
+    struct err e = buf_check(&t->all);
 
-    if (t != NULL && e.code == ERR_OK) {
-        e = show(t, zone_serial(t->d->zones));
+    if (e.code == ERR_OK && t->n > 0) {
+        e = zone_edit_persist(edit, t->base, list, list_texts(t, list));
     }
     if (e.code != ERR_OK) {
         log_ev(LOG_INFO, "delegate.persist.skipped", {"name", t->base},
@@ -270,27 +254,26 @@ static void load_name(const struct texts *t)
     }
 }
 
-struct err persist_load(struct db *db, struct delegate *d)
+struct err persist_load(struct db *db, struct zone_edit *edit)
 {
     AUTO(db_stmt_release)
     struct db_stmt *q = db_prepare(db, "SELECT DISTINCT base, text FROM delegate_persist "
                                        "WHERE expires > ?1 ORDER BY base, text");
-    AUTO(texts_freep) struct texts *t = NULL;
+    AUTO(texts_clear) struct texts t = {.all = BUF_INIT(ZONE_PERSIST_WIRE_MAX)};
     char base[NAME_TEXT_MAX + 1];
     size_t len = 0;
 
     db_bind_int(q, 1, clock_unix_s());
     while (db_step(q)) {
         db_col_copy(q, 0, base, sizeof(base));
-        if (t == NULL || strcmp(t->base, base) != 0) {
-            load_name(t);
-            texts_free(MOVE(t));
-            TRY(texts_new(d, base, &t));
+        if (strcmp(t.base, base) != 0) {
+            load_name(&t, edit);
+            texts_begin(&t, base);
         }
         const char *text = db_col_text(q, 1, &len);
-        add_text(t, text, len);
+        add_text(&t, text, len);
     }
     TRY(db_finish(q));
-    load_name(t);
+    load_name(&t, edit);
     return err_ok();
 }

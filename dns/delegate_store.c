@@ -1,4 +1,5 @@
-/* SQL of the delegate zone's values, its serial, and hashed labels. */
+/* SQL of the delegate zone's values and hashed labels. Table delegate_serial belongs to zone_records.h
+ * now. */
 #include "dns/delegate_int.h"
 
 #include <string.h>
@@ -158,7 +159,7 @@ struct err values_count_base(struct db *db, const char *base, int64_t now, size_
 }
 
 /* A DELETE ... RETURNING owner, txt, client, registration: note each row. */
-static struct err collect(struct db_stmt *q, struct change_set *set)
+static struct err collect(struct db_stmt *q, struct zone_change *change)
 {
     char owner[NAME_TEXT_MAX + 1];
     struct zone_value value;
@@ -166,13 +167,13 @@ static struct err collect(struct db_stmt *q, struct change_set *set)
     while (db_step(q)) {
         db_col_copy(q, 0, owner, sizeof(owner));
         read_value(q, 1, &value);
-        TRY(changes_add(set, false, owner, &value));
+        TRY(zone_change_value(change, false, owner, &value));
     }
     return db_finish(q);
 }
 
 struct err values_drop_expired_at(struct db *db, const char *owner, int64_t now,
-                                  struct change_set *set)
+                                  struct zone_change *change)
 {
     AUTO(db_stmt_release)
     struct db_stmt *q =
@@ -181,10 +182,10 @@ struct err values_drop_expired_at(struct db *db, const char *owner, int64_t now,
 
     db_bind_text(q, 1, owner);
     db_bind_int(q, 2, now);
-    return collect(q, set);
+    return collect(q, change);
 }
 
-struct err values_drop_expired(struct db *db, int64_t now, struct change_set *set)
+struct err values_drop_expired(struct db *db, int64_t now, struct zone_change *change)
 {
     AUTO(db_stmt_release)
     struct db_stmt *q =
@@ -194,12 +195,29 @@ struct err values_drop_expired(struct db *db, int64_t now, struct change_set *se
 
     db_bind_int(q, 1, now);
     db_bind_int(q, 2, DELEGATE_MAINTAIN_BATCH);
-    return collect(q, set);
+    return collect(q, change);
+}
+
+/* Two statements, so that each uses its index. */
+static struct err values_drop_own(struct db *db, const char *owner, const char *client,
+                                  struct zone_change *change)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "DELETE FROM delegate_value WHERE owner = ?1 AND client = ?2 "
+                       "RETURNING owner, txt, client, registration");
+
+    db_bind_text(q, 1, owner);
+    db_bind_text(q, 2, client);
+    return collect(q, change);
 }
 
 struct err values_drop(struct db *db, const char *owner, const char *txt, const char *client,
-                       struct change_set *set)
+                       struct zone_change *change)
 {
+    if (txt == NULL) {
+        return values_drop_own(db, owner, client, change);
+    }
     AUTO(db_stmt_release)
     struct db_stmt *q = db_prepare(db, "DELETE FROM delegate_value WHERE txt = ?1 AND client = ?2 "
                                        "AND (?3 IS NULL OR owner = ?3) "
@@ -208,17 +226,33 @@ struct err values_drop(struct db *db, const char *owner, const char *txt, const 
     db_bind_text(q, 1, txt);
     db_bind_text(q, 2, client);
     db_bind_text(q, 3, owner);
-    return collect(q, set);
+    return collect(q, change);
 }
 
-struct err values_drop_client(struct db *db, const char *client, struct change_set *set)
+struct err values_drop_client(struct db *db, const char *client, struct zone_change *change)
 {
     AUTO(db_stmt_release)
     struct db_stmt *q = db_prepare(db, "DELETE FROM delegate_value WHERE client = ?1 "
                                        "RETURNING owner, txt, client, registration");
 
     db_bind_text(q, 1, client);
-    return collect(q, set);
+    return collect(q, change);
+}
+
+struct err values_each(struct db *db, const char *owner, int64_t now,
+                       bool (*fn)(void *arg, const char *txt), void *arg)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "SELECT DISTINCT txt FROM delegate_value "
+                                       "WHERE owner = ?1 AND expires > ?2 ORDER BY txt");
+    bool is_on = true;
+
+    db_bind_text(q, 1, owner);
+    db_bind_int(q, 2, now);
+    while (is_on && db_step(q)) {
+        is_on = fn(arg, db_col_text(q, 0, NULL));
+    }
+    return db_finish(q);
 }
 
 struct err values_shorten(struct db *db, const char *txt, int64_t expires)
@@ -258,41 +292,5 @@ struct err hashed_get(struct db *db, const char *label, char name[NAME_TEXT_MAX 
         FAIL(ERR_NOT_FOUND, "no name is known for %.60s", label);
     }
     memcpy(name, found, sizeof(found));
-    return err_ok();
-}
-
-struct err serial_init(struct db *db, uint32_t *out)
-{
-    AUTO(db_stmt_release)
-    struct db_stmt *put = db_prepare(
-        db, "INSERT INTO delegate_serial (id, serial) VALUES (1, ?1) ON CONFLICT (id) DO NOTHING");
-    AUTO(db_stmt_release)
-    struct db_stmt *q = db_prepare(db, "SELECT serial FROM delegate_serial WHERE id = 1");
-    int64_t serial = 0;
-
-    db_bind_int(put, 1, clock_unix_s() & UINT32_MAX);
-    TRY(db_run(put, NULL));
-    if (db_step(q)) {
-        serial = db_col_int(q, 0);
-    }
-    TRY(db_finish(q));
-    *out = (uint32_t)serial;
-    return err_ok();
-}
-
-struct err serial_bump(struct db *db, uint32_t *out)
-{
-    AUTO(db_stmt_release)
-    struct db_stmt *q = db_prepare(
-        db, "INSERT INTO delegate_serial (id, serial) VALUES (1, ?1) "
-            "ON CONFLICT (id) DO UPDATE SET serial = (serial + 1) & 4294967295 RETURNING serial");
-    int64_t serial = 0;
-
-    db_bind_int(q, 1, clock_unix_s() & UINT32_MAX);
-    while (db_step(q)) {
-        serial = db_col_int(q, 0);
-    }
-    TRY(db_finish(q));
-    *out = (uint32_t)serial;
     return err_ok();
 }

@@ -38,6 +38,9 @@ struct resolve_config {
     size_t own_n;
 };
 
+/* The index-th resolver that is none of our own listeners; false behind the last one. Any thread. */
+bool lookup_resolver(const struct resolve_config *config, size_t index, struct ip_endpoint *out);
+
 enum lookup_type { LOOKUP_A = 1, LOOKUP_TXT = 16, LOOKUP_AAAA = 28, LOOKUP_CAA = 257 };
 
 enum lookup_status {

@@ -115,8 +115,6 @@ struct lookup {
 /* Ask the resolvers for chase.end, in order; calls one of the two below, now or later. */
 void lookup_ask(struct lookup *lookup);
 void lookup_ask_stop(struct lookup *lookup);
-/* The index-th that is none of our own listeners; false behind the last one. */
-bool lookup_resolver(const struct resolve_config *config, size_t index, struct ip_endpoint *out);
 /* A usable answer came; the lookup may be gone afterwards. answer: borrowed. */
 void lookup_answered(struct lookup *lookup, struct lookup_answer *answer);
 void lookup_failed(struct lookup *lookup);

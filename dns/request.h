@@ -25,8 +25,10 @@ size_t dns_request_limit(const struct dns_request *request);
 /* Answer octets that stand already (forwarding behind a CNAME of ours): header, question and answer
  * records; len 0: none. */
 const uint8_t *dns_request_begun(const struct dns_request *request, size_t *len);
-/* Send one message; copies. ERR_LIMIT: longer than dns_request_limit() (nothing is sent). ERR_NOT_FOUND:
- * the TCP connection is gone: stop. */
+/* Send one message; copies. TCP: less than 16 KiB goes out with dns_request_wait() or _end(), so that
+ * one answer costs one wake-up. ERR_LIMIT: longer than dns_request_limit() (nothing is sent).
+ * ERR_NOT_FOUND: the TCP connection is gone, or closed now because 1 MiB waits for a peer that does not
+ * read: stop. */
 MUST_USE struct err dns_request_send(struct dns_request *request, const uint8_t *message,
                                      size_t len);
 /* TCP: how many octets still wait for the peer; a sender of many messages waits until they are few

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,7 +15,7 @@
 
 #define UDP_THREADS_MAX 128u /* of all addresses: readers of the zones are limited */
 #define TCP_THREADS_MAX 32u
-#define TCP_BACKLOG 256
+#define TCP_BACKLOG 1024 /* the kernel takes less if net.core.somaxconn says so */
 #define UDP_BUFFER_BYTES (1024 * 1024)
 /* Answers to hosts that are not there wait three seconds in the kernel for a hardware address, some
  * 200 KiB for each such host: spoofed queries from a few on-link addresses would fill a usual
@@ -30,8 +31,8 @@ struct dns_server {
     size_t udp_n;
     struct dns_tcp *tcp;
     size_t tcp_n;
-    _Atomic uint32_t connections_n;
-    _Atomic bool is_stopping;
+    bool is_shared; /* shared is initialised */
+    struct dns_shared shared;
 };
 
 static bool is_wildcard(const struct ip_addr *addr)
@@ -91,6 +92,7 @@ static struct err open_socket(const struct ip_endpoint *ep, int type, bool is_sh
         set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, UDP_SEND_BUFFER_BYTES); /* root only */
     } else {
         set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* accepted sockets inherit it */
     }
     if (bind(fd, (const struct sockaddr *)&sa, sa_len) != 0 ||
         (!is_udp && listen(fd, TCP_BACKLOG) != 0)) {
@@ -149,8 +151,7 @@ static bool is_family_missing(const struct ip_endpoint *ep)
     return errno == EAFNOSUPPORT;
 }
 
-static struct err bind_endpoint(struct dns_server *server, struct zone_db *zones, size_t i,
-                                size_t threads_n)
+static struct err bind_endpoint(struct dns_server *server, size_t i, size_t threads_n)
 {
     struct ip_endpoint *ep = &server->endpoints[i];
 
@@ -164,7 +165,7 @@ static struct err bind_endpoint(struct dns_server *server, struct zone_db *zones
         int fd = -1;
         TRY(open_socket(ep, SOCK_DGRAM, true, &fd));
         struct dns_udp *udp = &server->udp[server->udp_n++];
-        TRY(dns_udp_init(udp, zones, fd, is_wildcard(&ep->addr), &server->is_stopping));
+        TRY(dns_udp_init(udp, &server->shared, fd, is_wildcard(&ep->addr)));
     }
     return err_ok();
 }
@@ -183,18 +184,33 @@ static void freep(struct dns_server **server)
     *server = NULL;
 }
 
-struct err dns_server_bind(struct zone_db *zones, const struct ip_endpoint *listen, size_t listen_n,
-                           unsigned udp_threads, unsigned tcp_threads, struct dns_server **out)
+static struct err bind_all(struct dns_server *server, size_t udp_each, size_t tcp_n)
+{
+    for (size_t i = 0; i < server->endpoints_n; i++) {
+        TRY(bind_endpoint(server, i, udp_each));
+    }
+    for (size_t i = 0; i < tcp_n; i++) {
+        struct dns_tcp *tcp = &server->tcp[server->tcp_n++];
+        tcp->epoll_fd = -1;
+        TRY(dns_tcp_init(tcp, &server->shared, server->listeners, server->endpoints_n));
+    }
+    server->shared.tcp = server->tcp;
+    server->shared.tcp_n = server->tcp_n;
+    return err_ok();
+}
+
+struct err dns_server_open(const struct dns_server_options *options, struct dns_server **out)
 {
     AUTO(freep) struct dns_server *server = mem_zalloc(sizeof(*server));
+    size_t listen_n = options->listen_n;
 
     TRY_PTR(server);
     if (listen_n == 0 || listen_n > UDP_THREADS_MAX) {
         FAIL(ERR_CONFIG, "listen.dns: 1 to %u addresses", UDP_THREADS_MAX);
     }
-    size_t udp_each = thread_count(udp_threads, UDP_THREADS_MAX / listen_n);
-    size_t tcp_n = thread_count(tcp_threads, TCP_THREADS_MAX);
-    server->endpoints = mem_dup(listen, listen_n * sizeof(*listen));
+    size_t udp_each = thread_count(options->udp_threads, UDP_THREADS_MAX / listen_n);
+    size_t tcp_n = thread_count(options->tcp_threads, TCP_THREADS_MAX);
+    server->endpoints = mem_dup(options->listen, listen_n * sizeof(*options->listen));
     server->listeners = mem_array(listen_n, sizeof(*server->listeners));
     server->udp = mem_array(listen_n * udp_each, sizeof(*server->udp));
     server->tcp = mem_array(tcp_n, sizeof(*server->tcp));
@@ -204,17 +220,23 @@ struct err dns_server_bind(struct zone_db *zones, const struct ip_endpoint *list
     }
     server->endpoints_n = listen_n;
     memset(server->listeners, 0xff, listen_n * sizeof(*server->listeners)); /* all -1 */
-    for (size_t i = 0; i < listen_n; i++) {
-        TRY(bind_endpoint(server, zones, i, udp_each));
-    }
-    for (size_t i = 0; i < tcp_n; i++) {
-        struct dns_tcp *tcp = &server->tcp[server->tcp_n++];
-        tcp->epoll_fd = -1;
-        tcp->stop_fd = -1;
-        TRY(dns_tcp_init(tcp, zones, server->listeners, listen_n, &server->connections_n));
-    }
+    server->is_shared = true;
+    TRY(dns_shared_init(&server->shared, options));
+    TRY(bind_all(server, udp_each, tcp_n));
     *out = MOVE(server);
     return err_ok();
+}
+
+struct err dns_server_bind(struct zone_db *zones, const struct ip_endpoint *listen, size_t listen_n,
+                           unsigned udp_threads, unsigned tcp_threads, struct dns_server **out)
+{
+    const struct dns_server_options options = {.zones = zones,
+                                               .listen = listen,
+                                               .listen_n = listen_n,
+                                               .udp_threads = udp_threads,
+                                               .tcp_threads = tcp_threads};
+
+    return dns_server_open(&options, out);
 }
 
 static struct err start_thread(pthread_attr_t *attr, const char *name, void *(*fn)(void *),
@@ -267,21 +289,35 @@ struct ip_endpoint dns_server_endpoint(const struct dns_server *server, size_t i
     return server->endpoints[i];
 }
 
+static void add_counters(struct dns_counters *sum, const struct dns_thread_counters *c)
+{
+    sum->dropped += dns_counted(&c->dropped);
+    sum->rate_limited += dns_counted(&c->limited);
+    sum->slipped += dns_counted(&c->slipped);
+    sum->work += dns_counted(&c->work);
+    sum->work_full += dns_counted(&c->work_full);
+    sum->forwarded += dns_counted(&c->forwarded);
+    sum->tcp_accepted += dns_counted(&c->accepted);
+    sum->tcp_given_way += dns_counted(&c->given_way);
+}
+
 void dns_server_counters(const struct dns_server *server, struct dns_counters *out)
 {
-    struct dns_counters sum = {.dropped = 0};
+    struct dns_counters sum = {.tcp_connections = atomic_load(&server->shared.connections_n)};
 
     for (size_t i = 0; i < server->udp_n; i++) {
-        const struct dns_thread_counters *c = &server->udp[i].count;
-        sum.udp_queries += atomic_load_explicit(&c->queries, memory_order_relaxed);
-        sum.udp_answers += atomic_load_explicit(&c->answers, memory_order_relaxed);
-        sum.dropped += atomic_load_explicit(&c->dropped, memory_order_relaxed);
+        const struct dns_udp *udp = &server->udp[i];
+        sum.udp_queries += dns_counted(&udp->asker.count.queries);
+        sum.udp_answers +=
+            dns_counted(&udp->asker.count.answers) + dns_counted(&udp->socket->answers);
+        sum.rate_limited += dns_counted(&udp->socket->limited);
+        add_counters(&sum, &udp->asker.count);
     }
     for (size_t i = 0; i < server->tcp_n; i++) {
-        const struct dns_thread_counters *c = &server->tcp[i].count;
-        sum.tcp_queries += atomic_load_explicit(&c->queries, memory_order_relaxed);
-        sum.tcp_answers += atomic_load_explicit(&c->answers, memory_order_relaxed);
-        sum.dropped += atomic_load_explicit(&c->dropped, memory_order_relaxed);
+        const struct dns_thread_counters *c = &server->tcp[i].asker.count;
+        sum.tcp_queries += dns_counted(&c->queries);
+        sum.tcp_answers += dns_counted(&c->answers);
+        add_counters(&sum, c);
     }
     *out = sum;
 }
@@ -291,7 +327,7 @@ void dns_server_free(struct dns_server *server)
     if (server == NULL) {
         return;
     }
-    atomic_store_explicit(&server->is_stopping, true, memory_order_release);
+    atomic_store_explicit(&server->shared.is_stopping, true, memory_order_release);
     for (size_t i = 0; i < server->udp_n; i++) {
         if (server->udp[i].is_started) {
             dns_udp_wake(&server->udp[i]);
@@ -304,12 +340,17 @@ void dns_server_free(struct dns_server *server)
             dns_tcp_wake(&server->tcp[i]);
             (void)pthread_join(server->tcp[i].thread, NULL);
         }
-        dns_tcp_clear(&server->tcp[i]);
+    }
+    for (size_t i = 0; i < server->tcp_n; i++) {
+        dns_tcp_clear(&server->tcp[i]); /* they look at each other while they run */
     }
     for (size_t i = 0; i < server->endpoints_n && server->listeners != NULL; i++) {
         if (server->listeners[i] >= 0) {
             (void)close(server->listeners[i]);
         }
+    }
+    if (server->is_shared) {
+        dns_shared_clear(&server->shared);
     }
     mem_free(server->endpoints);
     mem_free(server->listeners);

@@ -2,7 +2,8 @@
  * question that is answered as the DNS threads do, and the answer is signed.
  *
  * A failed TSIG is answered FORMERR, or NOTAUTH with the TSIG error (RFC 8945 §5.2, §5.3.2); NOTIFY is
- * NOTIMP (we are nobody's secondary), an unsigned UPDATE REFUSED. Thread: work threads. */
+ * NOTIMP (we are nobody's secondary), an unsigned UPDATE REFUSED. Signed questions are never forwarded:
+ * what comes back could not be signed. Thread: work threads. */
 #ifndef DNS_SERVICE_H
 #define DNS_SERVICE_H
 
@@ -29,7 +30,7 @@ struct dns_service;
 MUST_USE struct err dns_service_new(const struct dns_service_options *options,
                                     struct dns_service **out);
 void dns_service_free(struct dns_service *service);
-/* A work_fn (work.h): ctx is the struct dns_service. Ends the request, or hands it to the forwarder. */
+/* A work_fn (work.h): ctx is the struct dns_service. Ends the request. */
 void dns_service_handle(void *ctx, struct dns_request *request);
 
 #endif

@@ -1,43 +1,19 @@
-/* One TCP thread: an epoll loop over shared listeners and its own connections.
- *
- * A connection is either reading (its answer buffer is empty) or writing (an answer waits for the
- * peer; nothing is read meanwhile, so a peer that pipelines without reading is held back). Each
- * state has one deadline; it moves only when a whole message went through, so that a byte now and
- * then does not keep a connection. At the limit of connections the one that was quiet for longest
- * goes. */
+/* One TCP thread: an epoll loop over shared listeners, its own connections and the mail that other
+ * threads leave for them. */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dns/answer.h"
-#include "dns/server_internal.h"
+#include "dns/tcp_conn.h"
 
-#include "core/util/clock.h"
 #include "core/util/mem.h"
 
-#define QUERY_MAX 4096u          /* a longer message closes the connection */
-#define ANSWER_MAX (32u * 1024u) /* holds 256 TXT values, and 1,024 IPv6 addresses */
 #define TICK_MS 250
 #define EVENTS_MAX 64
-#define FRAME_LEN 2u
-
-enum conn_state { CONN_IDLE, CONN_PARTIAL, CONN_WRITING };
-
-struct tcp_conn {
-    struct tcp_conn *older, *newer;
-    int fd; /* -1: closed, waits on the dead list for the end of the event batch */
-    enum conn_state state;
-    int64_t deadline_ms;
-    size_t in_len;
-    size_t out_at, out_len;
-    uint8_t in[FRAME_LEN + QUERY_MAX];
-    uint8_t out[FRAME_LEN + ANSWER_MAX];
-};
+#define LOOK_MAX 64u /* so many connections are looked at for one that nobody works for */
 
 static void unlink_conn(struct dns_tcp *tcp, struct tcp_conn *c)
 {
@@ -66,14 +42,33 @@ static void link_newest(struct dns_tcp *tcp, struct tcp_conn *c)
     tcp->newest = c;
 }
 
+void tcp_conn_touch(struct dns_tcp *tcp, struct tcp_conn *c)
+{
+    if (tcp->newest != c) {
+        unlink_conn(tcp, c);
+        link_newest(tcp, c);
+    }
+}
+
 static void close_conn(struct dns_tcp *tcp, struct tcp_conn *c)
 {
+    struct dns_shared *shared = tcp->shared;
+
     (void)close(c->fd);
     c->fd = -1;
+    tcp_conn_clear(tcp, c);
     unlink_conn(tcp, c);
     c->newer = tcp->dead;
     tcp->dead = c;
-    atomic_fetch_sub(tcp->connections_n, 1);
+    atomic_fetch_sub(&shared->shares[c->share], 1);
+    atomic_fetch_sub(&shared->connections_n, 1);
+    atomic_fetch_sub(&tcp->connections_n, 1);
+}
+
+static void give_way(struct dns_tcp *tcp, struct tcp_conn *c)
+{
+    dns_count(&tcp->asker.count.given_way, 1);
+    close_conn(tcp, c);
 }
 
 static void free_dead(struct dns_tcp *tcp)
@@ -85,118 +80,42 @@ static void free_dead(struct dns_tcp *tcp)
     }
 }
 
-static void enter(struct dns_tcp *tcp, struct tcp_conn *c, enum conn_state state)
+/* The connection that was quiet for longest, if possible one that nobody works for. NULL: none. */
+static struct tcp_conn *quietest(const struct dns_tcp *tcp)
 {
-    int64_t allowed_s = state == CONN_IDLE ? DNS_TCP_IDLE_S : DNS_TCP_PARTIAL_S;
-    bool was_writing = c->state == CONN_WRITING;
-    bool is_writing = state == CONN_WRITING;
+    struct tcp_conn *c = tcp->oldest;
 
-    c->state = state;
-    c->deadline_ms = clock_mono_ms() + allowed_s * 1000;
-    unlink_conn(tcp, c);
-    link_newest(tcp, c);
-    if (was_writing != is_writing) {
-        struct epoll_event ev = {.events = is_writing ? EPOLLOUT : EPOLLIN, .data.ptr = c};
-        (void)epoll_ctl(tcp->epoll_fd, EPOLL_CTL_MOD, c->fd, &ev);
+    for (unsigned i = 0; c != NULL && c->under_way > 0 && i < LOOK_MAX; i++) {
+        c = c->newer;
     }
+    return c != NULL && c->under_way == 0 ? c : tcp->oldest;
 }
 
-/* Sends what waits. False: the connection is dead. */
-static bool flush(struct tcp_conn *c, bool has_more)
+static bool is_same_network(const struct ip_addr *a, const struct ip_addr *b)
 {
-    while (c->out_at < c->out_len) {
-        ssize_t n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at,
-                         MSG_NOSIGNAL | (has_more ? MSG_MORE : 0));
-        if (n < 0 && errno == EAGAIN) {
-            return true;
-        }
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        c->out_at += n > 0 ? (size_t)n : 0;
-    }
-    c->out_at = 0;
-    c->out_len = 0;
-    return true;
+    return a->family == b->family && memcmp(a->bytes, b->bytes, a->family == 4 ? 4 : 8) == 0;
 }
 
-/* The length of the whole message at `at`, 0 when it is not there yet, more than QUERY_MAX when it
- * is too long. */
-static size_t message_at(const struct tcp_conn *c, size_t at)
+bool tcp_reserve(struct dns_tcp *tcp, const struct tcp_conn *c, size_t n)
 {
-    if (c->in_len - at < FRAME_LEN) {
-        return 0;
-    }
-    size_t len = (size_t)c->in[at] << 8 | c->in[at + 1];
-    if (len > QUERY_MAX || len == 0) {
-        return QUERY_MAX + 1;
-    }
-    return c->in_len - at - FRAME_LEN >= len ? len : 0;
-}
+    size_t max = DNS_TCP_BUFFERED_MAX / tcp->shared->tcp_n;
 
-static bool answer_one(struct dns_tcp *tcp, struct tcp_conn *c, size_t at, size_t len)
-{
-    const struct zone_snapshot *snap = zone_read_begin(tcp->reader);
-    size_t n = answer_build(snap, c->in + at, len, true, c->out + FRAME_LEN, ANSWER_MAX);
-    zone_read_end(tcp->reader);
-
-    dns_count(&tcp->count.queries, 1);
-    if (n == 0) { /* not a query: this peer is broken or hostile */
-        dns_count(&tcp->count.dropped, 1);
-        return false;
-    }
-    c->out[0] = (uint8_t)(n >> 8);
-    c->out[1] = (uint8_t)n;
-    c->out_at = 0;
-    c->out_len = FRAME_LEN + n;
-    dns_count(&tcp->count.answers, 1);
-    return true;
-}
-
-/* Answers every whole message in the buffer, until one answer cannot be sent at once. False: to be
- * closed. */
-static bool work(struct dns_tcp *tcp, struct tcp_conn *c)
-{
-    size_t at = 0;
-    bool is_partial_new = c->state != CONN_PARTIAL;
-
-    for (size_t len = message_at(c, at); len != 0 && c->out_len == 0; len = message_at(c, at)) {
-        if (len > QUERY_MAX || !answer_one(tcp, c, at + FRAME_LEN, len)) {
-            return false;
+    while (tcp->buffered + n > max) {
+        struct tcp_conn *most = NULL;
+        size_t most_octets = 0;
+        for (struct tcp_conn *o = tcp->oldest; o != NULL; o = o->newer) {
+            size_t octets = o->in_cap + o->out.octets;
+            if (o != c && octets > most_octets) {
+                most = o;
+                most_octets = octets;
+            }
         }
-        at += FRAME_LEN + len;
-        is_partial_new = true;
-        if (!flush(c, message_at(c, at) != 0)) {
-            return false;
+        if (most == NULL || most_octets < c->in_cap + c->out.octets) {
+            return false; /* the asker itself holds most */
         }
-    }
-    c->in_len -= at;
-    memmove(c->in, c->in + at, c->in_len);
-    if (c->out_len != 0) {
-        enter(tcp, c, CONN_WRITING);
-    } else if (c->in_len == 0) {
-        enter(tcp, c, CONN_IDLE);
-    } else if (is_partial_new) {
-        enter(tcp, c, CONN_PARTIAL);
+        give_way(tcp, most);
     }
     return true;
-}
-
-/* One event: what it leads to. False: to be closed. */
-static bool step(struct dns_tcp *tcp, struct tcp_conn *c)
-{
-    if (c->state == CONN_WRITING) {
-        if (!flush(c, false)) {
-            return false;
-        }
-        return c->out_len != 0 || work(tcp, c);
-    }
-    ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, 0);
-    if (n < 0) {
-        return errno == EAGAIN || errno == EINTR;
-    }
-    c->in_len += (size_t)n;
-    return n != 0 && work(tcp, c);
 }
 
 static void listen_to(struct dns_tcp *tcp, bool is_on)
@@ -212,41 +131,97 @@ static void listen_to(struct dns_tcp *tcp, bool is_on)
     tcp->is_paused = !is_on;
 }
 
-/* Takes the socket. */
-static void add_conn(struct dns_tcp *tcp, int fd)
+/* All threads together hold too many: the one with most gives one up. */
+static void make_room(struct dns_tcp *tcp)
 {
-    uint32_t before = atomic_fetch_add(tcp->connections_n, 1);
-    if (before >= DNS_TCP_CONNECTIONS_MAX && tcp->oldest != NULL) {
-        close_conn(tcp, tcp->oldest);
-        before--;
+    struct dns_shared *shared = tcp->shared;
+    struct dns_tcp *most = tcp;
+
+    for (size_t i = 0; i < shared->tcp_n; i++) {
+        if (atomic_load(&shared->tcp[i].connections_n) > atomic_load(&most->connections_n)) {
+            most = &shared->tcp[i];
+        }
     }
-    struct tcp_conn *c =
-        before < DNS_TCP_CONNECTIONS_MAX ? mem_zalloc(sizeof(struct tcp_conn)) : NULL;
+    if (most != tcp) {
+        atomic_fetch_add(&most->give_way_n, 1);
+        tcp_mail_wake(most->mail);
+    } else if (tcp->oldest != NULL) {
+        give_way(tcp, quietest(tcp));
+    }
+}
+
+/* One address has a quarter of the places when half of them are taken: its own quietest connection
+ * gives way, if this thread has one. False: refused. */
+static bool has_share(struct dns_tcp *tcp, const struct ip_addr *peer, size_t share)
+{
+    const struct dns_shared *shared = tcp->shared;
+
+    if (atomic_load(&shared->connections_n) < DNS_TCP_CONNECTIONS_MAX / 2 ||
+        atomic_load(&shared->shares[share]) < DNS_TCP_CONNECTIONS_MAX / 4) {
+        return true;
+    }
+    for (struct tcp_conn *c = tcp->oldest; c != NULL; c = c->newer) {
+        if (is_same_network(&c->peer, peer)) {
+            give_way(tcp, c);
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t share_of(const struct dns_shared *shared, const struct ip_addr *peer)
+{
+    uint64_t h = 0;
+
+    for (size_t i = 0; i < (peer->family == 4 ? 4 : 8); i++) {
+        h = h << 8 | peer->bytes[i];
+    }
+    h = (h ^ shared->share_seed) * UINT64_C(0x9e3779b97f4a7c15);
+    return (h ^ h >> 32) % DNS_TCP_SHARES_N;
+}
+
+/* Takes the socket. */
+static void add_conn(struct dns_tcp *tcp, int fd, const struct ip_addr *peer)
+{
+    struct dns_shared *shared = tcp->shared;
+    size_t share = share_of(shared, peer);
+    struct tcp_conn *c = has_share(tcp, peer, share) ? mem_zalloc(sizeof(struct tcp_conn)) : NULL;
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
+
     if (c == NULL || epoll_ctl(tcp->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0) {
         mem_free(c);
         (void)close(fd);
-        atomic_fetch_sub(tcp->connections_n, 1);
         return;
     }
-    int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (atomic_fetch_add(&shared->connections_n, 1) >= DNS_TCP_CONNECTIONS_MAX) {
+        make_room(tcp); /* one for each that is too many */
+    }
+    atomic_fetch_add(&tcp->connections_n, 1);
+    atomic_fetch_add(&shared->shares[share], 1);
     c->fd = fd;
+    c->peer = *peer;
+    c->share = (uint16_t)share;
+    c->events = EPOLLIN;
+    c->state = TCP_IDLE;
+    c->deadline_ms = tcp->asker.now_ms + DNS_TCP_IDLE_S * INT64_C(1000);
     link_newest(tcp, c);
-    enter(tcp, c, CONN_IDLE);
+    dns_count(&tcp->asker.count.accepted, 1);
 }
 
 static void accept_some(struct dns_tcp *tcp, int listener)
 {
     for (unsigned i = 0; i < EVENTS_MAX; i++) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage sa;
+        socklen_t sa_len = sizeof(sa);
+        int fd = accept4(listener, (struct sockaddr *)&sa, &sa_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            add_conn(tcp, fd);
+            struct ip_addr peer = ip_from_sockaddr((const struct sockaddr *)&sa);
+            add_conn(tcp, fd, &peer);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             if (tcp->oldest != NULL) {
-                close_conn(tcp, tcp->oldest);
+                give_way(tcp, quietest(tcp));
             }
             listen_to(tcp, false); /* the listener stays readable: do not spin */
         }
@@ -254,16 +229,32 @@ static void accept_some(struct dns_tcp *tcp, int listener)
     }
 }
 
-static void close_late(struct dns_tcp *tcp, int64_t now_ms)
+static void close_late(struct dns_tcp *tcp)
 {
     struct tcp_conn *c = tcp->oldest;
 
     while (c != NULL) {
         struct tcp_conn *next = c->newer;
-        if (c->deadline_ms <= now_ms) {
+        if (c->deadline_ms <= tcp->asker.now_ms) {
             close_conn(tcp, c);
         }
         c = next;
+    }
+}
+
+static void read_mail(struct dns_tcp *tcp)
+{
+    tcp_mail_drain(tcp->mail);
+    for (uint32_t n = atomic_exchange(&tcp->give_way_n, 0); n > 0 && tcp->oldest != NULL; n--) {
+        give_way(tcp, quietest(tcp));
+    }
+    for (struct tcp_link *link = tcp_mail_next(tcp->mail); link != NULL;
+         link = tcp_mail_next(tcp->mail)) {
+        struct tcp_conn *c = tcp_link_conn(link);
+        if (c != NULL && !tcp_conn_mail(tcp, c)) {
+            close_conn(tcp, c);
+        }
+        tcp_link_unref(link);
     }
 }
 
@@ -277,23 +268,22 @@ static bool is_listener(const struct dns_tcp *tcp, const void *tag)
     return false;
 }
 
-/* False: time to stop. */
-static bool handle(struct dns_tcp *tcp, const struct epoll_event *ev)
+static void handle(struct dns_tcp *tcp, const struct epoll_event *ev)
 {
-    if (ev->data.ptr == &tcp->stop_fd) {
-        return false;
+    if (ev->data.ptr == tcp->mail) {
+        read_mail(tcp);
+        return;
     }
     if (is_listener(tcp, ev->data.ptr)) {
         if (!tcp->is_paused) {
             accept_some(tcp, *(const int *)ev->data.ptr);
         }
-        return true;
+        return;
     }
     struct tcp_conn *c = ev->data.ptr;
-    if (c->fd >= 0 && !step(tcp, c)) {
+    if (c->fd >= 0 && !tcp_conn_step(tcp, c, ev->events)) {
         close_conn(tcp, c);
     }
-    return true;
 }
 
 void *dns_tcp_main(void *arg)
@@ -302,16 +292,16 @@ void *dns_tcp_main(void *arg)
     struct epoll_event events[EVENTS_MAX];
     int64_t tick_ms = 0;
 
-    for (bool is_running = true; is_running;) {
+    while (!atomic_load_explicit(&tcp->shared->is_stopping, memory_order_acquire)) {
         bool is_ticking = tcp->oldest != NULL || tcp->is_paused;
         int n = epoll_wait(tcp->epoll_fd, events, EVENTS_MAX, is_ticking ? TICK_MS : -1);
-        for (int i = 0; i < n && is_running; i++) {
-            is_running = handle(tcp, &events[i]);
+        dns_asker_tick(&tcp->asker);
+        for (int i = 0; i < n; i++) {
+            handle(tcp, &events[i]);
         }
-        int64_t now_ms = clock_mono_ms();
-        if (is_ticking && now_ms >= tick_ms) {
-            tick_ms = now_ms + TICK_MS;
-            close_late(tcp, now_ms);
+        if (is_ticking && tcp->asker.now_ms >= tick_ms) {
+            tick_ms = tcp->asker.now_ms + TICK_MS;
+            close_late(tcp);
             if (tcp->is_paused) {
                 listen_to(tcp, true);
             }
@@ -321,19 +311,22 @@ void *dns_tcp_main(void *arg)
     return NULL;
 }
 
-struct err dns_tcp_init(struct dns_tcp *tcp, struct zone_db *zones, int *listeners,
-                        size_t listeners_n, _Atomic uint32_t *connections_n)
+struct err dns_tcp_init(struct dns_tcp *tcp, struct dns_shared *shared, int *listeners,
+                        size_t listeners_n)
 {
-    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &tcp->stop_fd};
-
+    tcp->shared = shared;
     tcp->listeners = listeners;
     tcp->listeners_n = listeners_n;
-    tcp->connections_n = connections_n;
-    TRY(zone_reader_new(zones, &tcp->reader));
+    TRY(dns_asker_init(&tcp->asker, shared));
+    TRY(tcp_mail_new(&tcp->mail));
+    tcp->in = mem_zalloc(TCP_IN_SCRATCH);
+    TRY_PTR(tcp->in);
+    tcp->out = mem_zalloc(TCP_OUT_SCRATCH);
+    TRY_PTR(tcp->out);
     tcp->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    tcp->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (tcp->epoll_fd < 0 || tcp->stop_fd < 0 ||
-        epoll_ctl(tcp->epoll_fd, EPOLL_CTL_ADD, tcp->stop_fd, &ev) != 0) {
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = tcp->mail};
+    if (tcp->epoll_fd < 0 ||
+        epoll_ctl(tcp->epoll_fd, EPOLL_CTL_ADD, tcp_mail_fd(tcp->mail), &ev) != 0) {
         FAIL(ERR_IO, "dns: epoll: %s", err_errno_text(errno));
     }
     listen_to(tcp, true);
@@ -342,17 +335,7 @@ struct err dns_tcp_init(struct dns_tcp *tcp, struct zone_db *zones, int *listene
 
 void dns_tcp_wake(struct dns_tcp *tcp)
 {
-    uint64_t one = 1;
-
-    (void)!write(tcp->stop_fd, &one, sizeof(one));
-}
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0) {
-        (void)close(*fd);
-        *fd = -1;
-    }
+    tcp_mail_wake(tcp->mail);
 }
 
 void dns_tcp_clear(struct dns_tcp *tcp)
@@ -361,7 +344,12 @@ void dns_tcp_clear(struct dns_tcp *tcp)
         close_conn(tcp, tcp->oldest);
     }
     free_dead(tcp);
-    close_fd(&tcp->epoll_fd);
-    close_fd(&tcp->stop_fd);
-    zone_reader_free(MOVE(tcp->reader));
+    if (tcp->epoll_fd >= 0) {
+        (void)close(tcp->epoll_fd);
+        tcp->epoll_fd = -1;
+    }
+    tcp_mail_close(MOVE(tcp->mail));
+    mem_freep(&tcp->in);
+    mem_freep(&tcp->out);
+    dns_asker_clear(&tcp->asker);
 }

@@ -76,6 +76,7 @@ void transfer_free(struct transfer *transfer)
     if (transfer == NULL) {
         return;
     }
+    records_on_serial(transfer->options.records, NULL, NULL);
     notify_free(transfer->notify);
     mem_free(transfer);
 }
@@ -108,7 +109,7 @@ static bool send_signed(struct job *job, uint8_t *message, size_t len, size_t ca
 
 static size_t signature_room(const struct job *job)
 {
-    return job->tsig->is_verified ? TSIG_RR_MAX : 0;
+    return job->tsig->is_verified ? tsig_room(job->tsig) : 0;
 }
 
 static void send_error(struct job *job, unsigned rcode, unsigned ede)

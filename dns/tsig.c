@@ -347,11 +347,11 @@ static struct err sign(struct tsig *tsig, const struct signing *signing, struct 
     uint8_t mac[HMAC_LEN_MAX];
 
     TRY(mac_of(signing, mac));
-    rr->mac = mac;
-    rr->mac_len = tsig->mac_whole_len;
-    append(packet, len, rr);
     memcpy(tsig->mac, mac, tsig->mac_whole_len);
     tsig->mac_len = tsig->mac_whole_len;
+    rr->mac = tsig->mac;
+    rr->mac_len = tsig->mac_len;
+    append(packet, len, rr);
     return err_ok();
 }
 

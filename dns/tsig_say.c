@@ -137,7 +137,8 @@ void tsig_say_md5(const struct tsig_options *options, const struct tsig *tsig)
         atomic_compare_exchange_strong(&md5_said_ms, &said, now)) {
         ip_text(options->peer, peer);
         log_ev(LOG_WARN, "dns.tsig.md5", {"client", tsig->client}, {"peer", peer},
-               {"msg", "signed with HMAC-MD5, which is weak and goes away: set the client's "
-                       "algorithm to HMAC-SHA256 (certbot: dns_rfc2136_algorithm = HMAC-SHA256)"});
+               {"msg",
+                "signed with HMAC-MD5, which is out of date: let the client sign with SHA-256 "
+                "(certbot: dns_rfc2136_algorithm = HMAC-SHA256)"});
     }
 }

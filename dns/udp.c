@@ -1,4 +1,5 @@
-/* One UDP thread: a batch in, a batch out, one snapshot per batch; no other system call. */
+/* One UDP thread: a batch in, a batch out, one snapshot and one look at the clock per batch; no other
+ * system call, no allocation but for what becomes a request. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -6,7 +7,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "dns/answer.h"
 #include "dns/server_internal.h"
 
 #include "core/util/mem.h"
@@ -15,13 +15,17 @@
  * equal offsets of neighbours off one cache set. */
 #define QUERY_MAX (2048u + 64u)
 #define ANSWER_MAX (DNS_UDP_EDNS_MAX + 48u)
-#define CONTROL_MAX 64u
+#define FLAG_QR 0x80u /* octet 2 */
+#define FLAG_TC 0x02u
+#define KEPT_BITS 0x79u /* opcode and RD */
+#define FLAG_RA 0x80u   /* octet 3 */
+#define HEADER_LEN 12u
 
 struct udp_batch {
     struct mmsghdr in[DNS_UDP_BATCH], out[DNS_UDP_BATCH];
     struct iovec in_iov[DNS_UDP_BATCH], out_iov[DNS_UDP_BATCH];
     struct sockaddr_in6 peer[DNS_UDP_BATCH]; /* large enough for both families */
-    _Alignas(struct cmsghdr) uint8_t control[DNS_UDP_BATCH][CONTROL_MAX];
+    _Alignas(struct cmsghdr) uint8_t control[DNS_UDP_BATCH][DNS_CONTROL_MAX];
     uint8_t query[DNS_UDP_BATCH][QUERY_MAX];
     uint8_t answer[DNS_UDP_BATCH][ANSWER_MAX];
 };
@@ -35,17 +39,19 @@ static void arm(struct dns_udp *udp, size_t i)
     m->msg_flags = 0;
     if (udp->is_wildcard) {
         m->msg_control = b->control[i];
-        m->msg_controllen = CONTROL_MAX;
+        m->msg_controllen = DNS_CONTROL_MAX;
     }
 }
 
-struct err dns_udp_init(struct dns_udp *udp, struct zone_db *zones, int fd, bool is_wildcard,
-                        const _Atomic bool *is_stopping)
+struct err dns_udp_init(struct dns_udp *udp, struct dns_shared *shared, int fd, bool is_wildcard)
 {
-    udp->fd = fd;
     udp->is_wildcard = is_wildcard;
-    udp->is_stopping = is_stopping;
-    TRY(zone_reader_new(zones, &udp->reader));
+    udp->socket = dns_socket_new(fd, shared->rrl);
+    if (udp->socket == NULL) {
+        (void)close(fd);
+    }
+    TRY_PTR(udp->socket);
+    TRY(dns_asker_init(&udp->asker, shared));
     udp->batch = mem_zalloc(sizeof(*udp->batch));
     TRY_PTR(udp->batch);
     struct udp_batch *b = udp->batch;
@@ -64,11 +70,8 @@ struct err dns_udp_init(struct dns_udp *udp, struct zone_db *zones, int fd, bool
 
 void dns_udp_clear(struct dns_udp *udp)
 {
-    if (udp->fd >= 0) {
-        (void)close(udp->fd);
-        udp->fd = -1;
-    }
-    zone_reader_free(MOVE(udp->reader));
+    dns_socket_unref(MOVE(udp->socket));
+    dns_asker_clear(&udp->asker);
     mem_freep(&udp->batch);
 }
 
@@ -76,7 +79,7 @@ void dns_udp_clear(struct dns_udp *udp)
  * unconnected socket, is of no interest. */
 void dns_udp_wake(struct dns_udp *udp)
 {
-    (void)shutdown(udp->fd, SHUT_RD);
+    (void)shutdown(udp->socket->fd, SHUT_RD);
 }
 
 /* The control message that came in names the address that was asked; it goes out again as the
@@ -101,20 +104,98 @@ static void free_interface(struct msghdr *m)
     }
 }
 
-/* Answers `n` datagrams of the batch; returns how many answers stand ready. */
-static size_t answer_all(struct dns_udp *udp, size_t n)
+/* An answer above the limit shrinks to its question, truncated: who is honest comes back over TCP.
+ * begun: the answer's header stands in out. Returns the length. */
+static size_t slip(const uint8_t *query, const struct answer_info *info, bool is_begun,
+                   uint8_t *out)
+{
+    size_t len = info->question_end >= HEADER_LEN ? info->question_end : HEADER_LEN;
+
+    if (!is_begun) {
+        memcpy(out, query, len);
+        out[2] = (uint8_t)(FLAG_QR | (query[2] & KEPT_BITS));
+        out[3] = FLAG_RA;
+    }
+    out[2] |= FLAG_TC;
+    memset(out + 4, 0, 8);
+    out[5] = len > HEADER_LEN;
+    return len;
+}
+
+static enum rrl_verdict check_rate(struct dns_udp *udp, const struct answer_in *in,
+                                   const struct answer_info *info)
+{
+    if (udp->socket->rrl == NULL || info->has_good_cookie) {
+        return RRL_SEND;
+    }
+    enum rrl_verdict verdict = rrl_check(udp->socket->rrl, in->peer, udp->asker.now_ms);
+    dns_count(&udp->asker.count.slipped, verdict == RRL_SLIP);
+    dns_count(&udp->asker.count.limited, verdict == RRL_DROP);
+    return verdict;
+}
+
+/* Somebody else answers datagram i, with `len` octets of the answer standing. False: nobody will. */
+static bool hand_over(struct dns_udp *udp, size_t i, const struct answer_in *in,
+                      enum answer_verdict verdict, const uint8_t *begun, size_t len)
+{
+    struct dns_request_bytes bytes = {in->query, begun, in->query_len, len, in->peer};
+
+    return dns_hand_over(&udp->asker, verdict,
+                         dns_request_new_udp(udp->socket, &udp->batch->in[i].msg_hdr, &bytes));
+}
+
+/* The length of the answer to datagram i, 0: none now. *is_taken: somebody answers later. */
+static size_t answer_one(struct dns_udp *udp, size_t i, uint8_t *out, bool *is_taken)
+{
+    struct udp_batch *b = udp->batch;
+    struct ip_addr peer = ip_from_sockaddr((const struct sockaddr *)&b->peer[i]);
+    struct answer_in in = {.query = b->query[i], .query_len = b->in[i].msg_len, .peer = &peer};
+    struct answer_info info;
+    size_t len = 0;
+    enum answer_verdict verdict = dns_ask(&udp->asker, &in, out, ANSWER_MAX, &len, &info);
+
+    if (verdict == ANSWER_DROP) {
+        return 0;
+    }
+    if (verdict == ANSWER_WORK) { /* limited when it is answered: the signature may be a good one */
+        *is_taken = hand_over(udp, i, &in, verdict, NULL, 0);
+        return 0;
+    }
+    switch (check_rate(udp, &in, &info)) {
+    case RRL_SEND:
+        break;
+    case RRL_SLIP:
+        return slip(in.query, &info, len != 0, out);
+    case RRL_DROP:
+        return 0;
+    }
+    if (verdict == ANSWER_FORWARD) {
+        *is_taken = hand_over(udp, i, &in, verdict, out, len);
+        return 0;
+    }
+    return len;
+}
+
+/* Answers `n` datagrams of the batch; returns how many answers stand ready. *taken: how many others
+ * answer. */
+static size_t answer_all(struct dns_udp *udp, size_t n, size_t *taken)
 {
     struct udp_batch *b = udp->batch;
     size_t ready = 0;
-    const struct zone_snapshot *snap = zone_read_begin(udp->reader);
 
+    dns_asker_tick(&udp->asker);
+    udp->asker.snap = zone_read_begin(udp->asker.reader);
     for (size_t i = 0; i < n; i++) {
         struct msghdr *in = &b->in[i].msg_hdr;
-        size_t len = 0;
-        if ((in->msg_flags & MSG_TRUNC) == 0) {
-            len = answer_build(snap, b->query[i], b->in[i].msg_len, false, b->answer[ready],
-                               ANSWER_MAX);
+        bool is_taken = false;
+        if ((in->msg_flags & MSG_TRUNC) != 0) {
+            continue;
         }
+        if (udp->is_wildcard) {
+            free_interface(in);
+        }
+        size_t len = answer_one(udp, i, b->answer[ready], &is_taken);
+        *taken += is_taken;
         if (len == 0) {
             continue;
         }
@@ -124,13 +205,12 @@ static size_t answer_all(struct dns_udp *udp, size_t n)
         out->msg_name = &b->peer[i];
         out->msg_namelen = in->msg_namelen;
         if (udp->is_wildcard) {
-            free_interface(in);
             out->msg_control = in->msg_control;
             out->msg_controllen = in->msg_controllen;
         }
         ready++;
     }
-    zone_read_end(udp->reader);
+    zone_read_end(udp->asker.reader);
     return ready;
 }
 
@@ -143,7 +223,7 @@ static size_t send_all(struct dns_udp *udp, size_t n)
     size_t sent = 0;
 
     while (at < n) {
-        int got = sendmmsg(udp->fd, udp->batch->out + at, (unsigned)(n - at),
+        int got = sendmmsg(udp->socket->fd, udp->batch->out + at, (unsigned)(n - at),
                            MSG_NOSIGNAL | MSG_DONTWAIT);
         if (got > 0) {
             at += (size_t)got;
@@ -158,17 +238,19 @@ static size_t send_all(struct dns_udp *udp, size_t n)
 void *dns_udp_main(void *arg)
 {
     struct dns_udp *udp = arg;
+    struct dns_thread_counters *count = &udp->asker.count;
 
-    while (!atomic_load_explicit(udp->is_stopping, memory_order_acquire)) {
-        int got = recvmmsg(udp->fd, udp->batch->in, DNS_UDP_BATCH, MSG_WAITFORONE, NULL);
+    while (!atomic_load_explicit(&udp->asker.shared->is_stopping, memory_order_acquire)) {
+        int got = recvmmsg(udp->socket->fd, udp->batch->in, DNS_UDP_BATCH, MSG_WAITFORONE, NULL);
         if (got <= 0) {
             continue; /* interrupted, or an ICMP error of an earlier answer */
         }
         size_t n = (size_t)got;
-        size_t sent = send_all(udp, answer_all(udp, n));
-        dns_count(&udp->count.queries, n);
-        dns_count(&udp->count.answers, sent);
-        dns_count(&udp->count.dropped, n - sent);
+        size_t taken = 0;
+        size_t sent = send_all(udp, answer_all(udp, n, &taken));
+        dns_count(&count->queries, n);
+        dns_count(&count->answers, sent);
+        dns_count(&count->dropped, n - sent - taken);
         for (size_t i = 0; i < n; i++) {
             arm(udp, i);
         }

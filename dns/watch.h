@@ -21,13 +21,15 @@ MUST_USE struct err watch_new(struct zone_db *zones, struct watch **out);
 void watch_free(struct watch *watch);
 MUST_USE struct err watch_thread_new(struct watch *watch,
                                      struct watch_thread **out); /* owned by watch */
-/* Count one answer, and log it while the log is on. No lock unless the log is on. */
+/* Count one answer (ANSWER_SEND, or ANSWER_WORK by the work thread that knows its RCODE), and log it
+ * while the log is on. ANSWER_FORWARD is logged only: forward_count() counts those; ANSWER_DROP is
+ * neither. No lock unless the log is on. */
 void watch_note(struct watch_thread *thread, const struct answer_in *in,
                 const struct answer_info *info, enum answer_verdict verdict);
 struct watch_count {
     char zone[NAME_TEXT_MAX + 1]; /* "" = none of ours */
     uint16_t type;                /* 0: no readable question; WATCH_TYPE_OTHER */
-    uint16_t rcode;
+    uint16_t rcode; /* 65535: one that is not counted by itself */
     uint64_t n;
 };
 #define WATCH_TYPE_OTHER 65535u

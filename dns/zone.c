@@ -74,8 +74,6 @@ struct err zone_db_new(const struct config *cfg, uint32_t serial_start, struct z
         atomic_init(&serials[i].value, serial_start);
     }
     snap->table = table;
-    snap->serial = serial_start;
-    snap->zones_serial = serial_start;
     atomic_init(&db->snap, MOVE(snap));
     atomic_init(&db->epoch, 1);
     atomic_init(&db->serial, serial_start);

@@ -106,8 +106,8 @@ struct zone_rr {
  * zone_edit_commit() or _dropp(): no other change, zone_reader_new() or zone_reader_free() by this
  * thread meanwhile. Nodes made by an edit are changed in place by its further calls, so that loading
  * n records costs O(n). A call that fails with ERR_MALFORMED, ERR_NOT_FOUND or ERR_LIMIT changed
- * nothing, and the edit can go on; after ERR_NOMEM or ERR_CONFLICT the commit may be refused with the
- * same. Thread: one. */
+ * nothing, and the edit can go on; after any other failure every further call and the commit fail
+ * with the same code. Thread: one. */
 struct zone_edit;
 MUST_USE struct err zone_edit_begin(struct zone_db *db, struct zone_edit **out);
 /* As zone_value_add(), and zone_value_remove() of this text by this publisher; no serial moves. */

@@ -56,13 +56,28 @@ void zone_edit_dropp(struct zone_edit **edit)
     }
 }
 
+/* What stopped half way must not be seen: the edit is good for nothing any more. */
+static struct err note(struct zone_edit *edit, struct err e)
+{
+    if (e.code == ERR_NOMEM || e.code == ERR_CONFLICT || e.code == ERR_INTERNAL) {
+        edit->broken = e.code;
+    }
+    return e;
+}
+
+static struct err check(const struct zone_edit *edit)
+{
+    if (edit->broken != ERR_OK) {
+        FAIL(edit->broken, "zone: a change could not be made, so none of them is");
+    }
+    return err_ok();
+}
+
 struct err zone_edit_commit(struct zone_edit **take_edit)
 {
     AUTO(zone_edit_dropp) struct zone_edit *edit = MOVE(*take_edit);
 
-    if (edit->broken != ERR_OK) {
-        FAIL(edit->broken, "zone: a change could not be made, so none of them is");
-    }
+    TRY(check(edit));
     if (edit->is_changed) {
         zone_publish(edit);
     }
@@ -74,15 +89,15 @@ struct err zone_edit_commit(struct zone_edit **take_edit)
 static bool read_record_owner(const struct zone_table *table, const uint8_t *owner, size_t len,
                               struct dns_name *name, struct zone_match *match)
 {
-    if (dns_name_read(owner, len, name) != len || !zone_find(table, name, match) ||
+    if (len == 0 || dns_name_read(owner, len, name) != len || !zone_find(table, name, match) ||
         match->zone->is_delegate) {
         return false;
     }
     return match->zone->is_plain || name->first != LABEL_PERSIST || !name->is_rest_ldh;
 }
 
-struct err zone_edit_records(struct zone_edit *edit, const uint8_t *owner, size_t owner_len,
-                             const struct zone_rr *rrs, size_t n)
+static struct err put_records(struct zone_edit *edit, const uint8_t *owner, size_t owner_len,
+                              const struct zone_rr *rrs, size_t n)
 {
     const struct zone_table *table = edit->db->table;
     AUTO(mem_freep) struct zone_owner *add = NULL;
@@ -106,6 +121,13 @@ struct err zone_edit_records(struct zone_edit *edit, const uint8_t *owner, size_
         return err_ok();
     }
     return zone_tree_put(edit, &name, &match, old, &add);
+}
+
+struct err zone_edit_records(struct zone_edit *edit, const uint8_t *owner, size_t owner_len,
+                             const struct zone_rr *rrs, size_t n)
+{
+    TRY(check(edit));
+    return note(edit, put_records(edit, owner, owner_len, rrs, n));
 }
 
 /* --- the delegate zone's values ------------------------------------------------------------------ */
@@ -198,8 +220,9 @@ static struct err remove_value(struct zone_edit *edit, const char *owner, const 
 struct err zone_edit_value(struct zone_edit *edit, bool is_add, const char *owner,
                            const struct zone_value *value)
 {
-    return is_add ? add_value(edit, owner, value)
-                  : remove_value(edit, owner, value->txt, &value->by);
+    TRY(check(edit));
+    return note(edit, is_add ? add_value(edit, owner, value)
+                             : remove_value(edit, owner, value->txt, &value->by));
 }
 
 /* --- _validation-persist ---------------------------------------------------------------------- */
@@ -230,21 +253,17 @@ struct err zone_edit_persist(struct zone_edit *edit, const char *base, const cha
     struct zone_match match;
     struct dns_name name;
 
+    TRY(check(edit));
     if (!zone_persist_name(edit->db->table, base, &name, &match)) {
         FAIL(ERR_NOT_FOUND, "%.253s is no name of a zone that is served here", base);
     }
-    return put_persist(edit, &name, &match, texts, n);
+    return note(edit, put_persist(edit, &name, &match, texts, n));
 }
 
 /* --- serials, and changes of one thing ---------------------------------------------------------- */
 
 static void set_serial(struct zone_edit *edit, const struct zone_entry *zone, uint32_t serial)
 {
-    if (zone->is_delegate) {
-        edit->next->serial = serial;
-    } else {
-        edit->next->zones_serial = serial;
-    }
     edit->next->states[zone->index].serial = serial;
     edit->serial = serial;
     edit->is_changed = true;

@@ -42,7 +42,7 @@ struct zone_edit {
     struct trie_edit trie;
     uint32_t serial; /* the newest one given */
     bool is_changed;
-    enum err_code broken; /* a change stopped half way: never published */
+    enum err_code broken; /* a change may have stopped half way: never published */
 };
 
 /* The lock is held: next is seen by readers from now on, and what it replaced goes when it can. */
@@ -57,13 +57,13 @@ struct zone_owner *zone_owner_of_values(const struct zone_table *table, const st
 MUST_USE struct err zone_owner_of_records(const struct zone_table *table, const uint8_t *wire,
                                           size_t wire_len, const struct zone_rr *rrs, size_t n,
                                           struct zone_owner **out);
-/* A copy of one that has no values, with so many octets of room behind it. */
-struct zone_owner *zone_owner_copy(const struct zone_owner *owner, size_t extra);
+/* A copy of one that has no values. */
+struct zone_owner *zone_owner_copy(const struct zone_owner *owner);
 bool zone_owner_equal(const struct zone_owner *a, const struct zone_owner *b);
 
 /* --- zone_tree.c: stored owners with their ancestors, and counts --- */
 /* An owner where `old` (or NULL) is: takes *add; NULL takes it out. Empty non-terminals and the zone's
- * counters follow. On failure the edit is broken. */
+ * counters follow. On failure the edit must not be published. */
 MUST_USE struct err zone_tree_put(struct zone_edit *edit, const struct dns_name *name,
                                   const struct zone_match *match, const struct zone_owner *old,
                                   struct zone_owner **add);

@@ -72,7 +72,6 @@ struct zone_owner *zone_owner_of_values(const struct zone_table *table, const st
     }
     set->type = DNS_TYPE_TXT;
     set->data = data;
-    owner->txt = (struct zone_rrs){.data = data, .rr_n = set->rr_n, .rr_len = TXT_RR_LEN};
     memcpy(data + sizes.data_len, values, n * sizeof(*values));
     owner->values = (const struct zone_value *)(data + sizes.data_len); /* octets: no alignment */
     owner->values_n = (uint16_t)n;
@@ -170,7 +169,7 @@ struct err zone_owner_of_records(const struct zone_table *table, const uint8_t *
     return err_ok();
 }
 
-struct zone_owner *zone_owner_copy(const struct zone_owner *owner, size_t extra)
+struct zone_owner *zone_owner_copy(const struct zone_owner *owner)
 {
     const uint8_t *from = (const uint8_t *)owner;
     size_t size = (size_t)(owner->wire - from) + owner->wire_len;
@@ -178,19 +177,14 @@ struct zone_owner *zone_owner_copy(const struct zone_owner *owner, size_t extra)
     for (size_t i = 0; i < owner->sets_n; i++) {
         size += owner->sets[i].len;
     }
-    size += owner->whole_len;
-    uint8_t *to = mem_zalloc(size + extra);
+    uint8_t *to = mem_dup(from, size);
     if (to == NULL) {
         return NULL;
     }
-    memcpy(to, from, size);
     struct zone_owner *copy = (struct zone_owner *)(void *)to;
     copy->wire = to + (owner->wire - from);
     for (size_t i = 0; i < owner->sets_n; i++) {
         copy->sets[i].data = to + (owner->sets[i].data - from);
-    }
-    if (owner->whole != NULL) {
-        copy->whole = to + (owner->whole - from);
     }
     return copy;
 }

@@ -7,7 +7,6 @@
 
 #define STRING_MAX 255u /* of one character-string. RFC 1035 §3.3 */
 #define RR_HEAD_LEN 12u /* the pointer to the question's name, then TYPE to RDLENGTH */
-#define QNAME_POINTER 0xc00cu
 
 static size_t rdata_len(size_t text_len)
 {
@@ -52,37 +51,10 @@ static struct err owner_of_texts(const struct zone_table *table, const struct dn
     return zone_owner_of_records(table, name->wire, name->len, rrs, n, out);
 }
 
-/* The RRs with their owners, a pointer to the question, as answer.c sends them. */
-static struct zone_owner *add_whole(const struct zone_owner *owner)
-{
-    const struct zone_rrset *set = &owner->sets[0];
-    size_t whole_len = set->len + 2u * set->rr_n;
-    struct zone_owner *copy = zone_owner_copy(owner, whole_len);
-
-    if (copy == NULL) {
-        return NULL;
-    }
-    uint8_t *whole = (uint8_t *)copy + ((set->data + set->len) - (const uint8_t *)owner);
-    uint8_t *to = whole;
-    for (const uint8_t *rr = set->data; rr < set->data + set->len;) {
-        size_t len = 10u + ((size_t)rr[8] << 8 | rr[9]);
-        to[0] = QNAME_POINTER >> 8;
-        to[1] = QNAME_POINTER & 0xff;
-        memcpy(to + 2, rr, len);
-        to += 2 + len;
-        rr += len;
-    }
-    copy->whole = whole;
-    copy->whole_len = (uint32_t)whole_len;
-    copy->whole_n = set->rr_n;
-    copy->is_persist = true;
-    return copy;
-}
-
 struct err zone_persist_owner(const struct zone_table *table, const struct dns_name *name,
                               const char *const *texts, size_t n, struct zone_owner **out)
 {
-    size_t whole_len = 0;
+    size_t wire_len = 0;
 
     if (n > ZONE_PERSIST_MAX) {
         FAIL(ERR_LIMIT, "zone: more than %u texts at one name", ZONE_PERSIST_MAX);
@@ -91,16 +63,14 @@ struct err zone_persist_owner(const struct zone_table *table, const struct dns_n
         if (texts[i][0] == '\0' || strlen(texts[i]) > ZONE_PERSIST_TEXT_MAX) {
             FAIL(ERR_MALFORMED, "zone: a text has 1 to %u characters", ZONE_PERSIST_TEXT_MAX);
         }
-        whole_len += zone_persist_wire_len(texts[i]);
+        wire_len += zone_persist_wire_len(texts[i]);
     }
-    if (whole_len > ZONE_PERSIST_WIRE_MAX) {
+    if (wire_len > ZONE_PERSIST_WIRE_MAX) {
         FAIL(ERR_LIMIT, "zone: the texts at one name take more than %u octets",
              ZONE_PERSIST_WIRE_MAX);
     }
-    AUTO(mem_freep) struct zone_owner *owner = NULL;
-    TRY(owner_of_texts(table, name, texts, n, &owner));
-    *out = add_whole(owner);
-    TRY_PTR(*out);
+    TRY(owner_of_texts(table, name, texts, n, out));
+    (*out)->is_persist = true;
     return err_ok();
 }
 

@@ -127,7 +127,7 @@ MUST_USE struct err zone_persist_owner(const struct zone_table *table, const str
  * the texts at _validation-persist. */
 struct zone_state {
     uint32_t serial;
-    uint32_t owners_n;    /* with records */
+    uint32_t owners_n;    /* stored names, empty non-terminals among them */
     uint32_t records_n;   /* RRs */
     uint32_t cuts_n;      /* delegations, and DNAMEs (one at the apex is one) */
     uint32_t wildcards_n; /* stored names that begin with "*" */
@@ -135,8 +135,6 @@ struct zone_state {
 struct zone_snapshot {
     const struct zone_table *table;
     struct trie_node *owners;
-    uint32_t serial;            /* going away: states has it */
-    uint32_t zones_serial;      /* going away: states has it */
     struct zone_state states[]; /* by zone_entry.index */
 };
 /* What is stored at exactly this name, in whatever zone: records, values, texts, or an empty

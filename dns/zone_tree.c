@@ -22,10 +22,10 @@ static void tally(struct zone_state *state, const struct zone_owner *owner, uint
     if (owner->wire_len > 1 && memcmp(owner->wire, "\1*", 2) == 0) {
         state->wildcards_n += sign;
     }
+    state->owners_n += sign;
     if (owner->is_persist || owner->sets_n == 0) {
         return;
     }
-    state->owners_n += sign;
     state->cuts_n += (owner->is_delegation ? sign : 0) + (owner->has_dname ? sign : 0);
     for (size_t i = 0; i < owner->sets_n; i++) {
         state->records_n += owner->sets[i].rr_n * sign;
@@ -58,7 +58,7 @@ static struct err set_children(struct zone_edit *edit, struct zone_state *state,
         owner = trie_find_fresh(&edit->trie, old->hash, wire, len);
     }
     if (owner == NULL) {
-        made = zone_owner_copy(old, 0);
+        made = zone_owner_copy(old);
         TRY_PTR(made);
         owner = made;
     }
@@ -86,14 +86,15 @@ static struct err set_ancestors(struct zone_edit *edit, const struct dns_name *n
     return err_ok();
 }
 
-static struct err put(struct zone_edit *edit, const struct dns_name *name,
-                      const struct zone_match *match, const struct zone_owner *old,
-                      struct zone_owner **add)
+struct err zone_tree_put(struct zone_edit *edit, const struct dns_name *name,
+                         const struct zone_match *match, const struct zone_owner *old,
+                         struct zone_owner **add)
 {
     struct zone_state *state = &edit->next->states[match->zone->index];
     bool was_stored = old != NULL && zone_owner_is_stored(old);
     bool is_stored = *add != NULL && zone_owner_is_stored(*add);
 
+    edit->is_changed = true;
     tally(state, old, UINT32_MAX);
     tally(state, *add, 1);
     if (*add != NULL) {
@@ -108,23 +109,9 @@ static struct err put(struct zone_edit *edit, const struct dns_name *name,
     return set_ancestors(edit, name, match, is_stored);
 }
 
-struct err zone_tree_put(struct zone_edit *edit, const struct dns_name *name,
-                         const struct zone_match *match, const struct zone_owner *old,
-                         struct zone_owner **add)
-{
-    struct err e = put(edit, name, match, old, add);
-
-    edit->is_changed = true;
-    edit->broken = e.code;
-    return e;
-}
-
 struct err zone_tree_pin(struct zone_edit *edit, const struct dns_name *name,
                          const struct zone_match *match)
 {
-    struct err e = set_ancestors(edit, name, match, true);
-
     edit->is_changed = true;
-    edit->broken = e.code;
-    return e;
+    return set_ancestors(edit, name, match, true);
 }

@@ -4,9 +4,9 @@
 
 #include "core/util/mem.h"
 
-#define BITS 5u
-#define SLOT_MASK 31u
-#define LEVELS 13u              /* of five bits in 64 */
+#define BITS 6u
+#define SLOT_MASK 63u
+#define LEVELS 11u              /* of six bits in 64 */
 #define STALE_MAX (LEVELS + 1u) /* of one change: the path and an owner */
 
 union slot {
@@ -14,18 +14,18 @@ union slot {
     struct zone_owner *owner;
 };
 struct trie_node {
-    uint32_t used;   /* which of the 32 slots exist */
-    uint32_t owners; /* which of those hold an owner */
+    uint64_t used;   /* which of the 64 slots exist */
+    uint64_t owners; /* which of those hold an owner */
     uint64_t edit;   /* that made it */
     union slot slot[];
 };
 
-static uint64_t rotl(uint64_t v, unsigned n)
+static inline uint64_t rotl(uint64_t v, unsigned n)
 {
     return v << n | v >> (64 - n);
 }
 
-static void sip_round(uint64_t v[4])
+__attribute__((always_inline)) static inline void sip_round(uint64_t v[4])
 {
     v[0] += v[1];
     v[1] = rotl(v[1], 13) ^ v[0];
@@ -66,14 +66,17 @@ uint64_t trie_hash(const uint64_t key[2], const uint8_t *wire, size_t len)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-static uint32_t slot_bit(uint64_t hash, unsigned shift)
+static uint64_t slot_bit(uint64_t hash, unsigned shift)
 {
-    return (uint32_t)1 << ((hash >> shift) & SLOT_MASK);
+    return (uint64_t)1 << ((hash >> shift) & SLOT_MASK);
 }
 
-static size_t count(uint32_t map)
+/* Bits set. (The compiler's own is a call where the processor's instruction may not be assumed.) */
+static inline size_t count(uint64_t map)
 {
-    return (size_t)__builtin_popcount(map);
+    map -= (map >> 1) & 0x5555555555555555u;
+    map = (map & 0x3333333333333333u) + ((map >> 2) & 0x3333333333333333u);
+    return (((map + (map >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u) >> 56;
 }
 
 static bool is_name(const struct zone_owner *owner, uint64_t hash, const uint8_t *wire, size_t len)
@@ -81,7 +84,7 @@ static bool is_name(const struct zone_owner *owner, uint64_t hash, const uint8_t
     return owner->hash == hash && owner->wire_len == len && memcmp(owner->wire, wire, len) == 0;
 }
 
-static union slot *slot_of(struct trie_node *node, uint32_t bit)
+static union slot *slot_of(struct trie_node *node, uint64_t bit)
 {
     return &node->slot[count(node->used & (bit - 1))];
 }
@@ -99,7 +102,7 @@ static struct zone_owner *find_hash(const struct trie_node *root, uint64_t hash)
     const struct trie_node *node = root;
 
     for (unsigned shift = 0; node != NULL; shift += BITS) {
-        uint32_t bit = slot_bit(hash, shift);
+        uint64_t bit = slot_bit(hash, shift);
         if ((node->used & bit) == 0) {
             return NULL;
         }
@@ -140,7 +143,7 @@ static size_t node_size(size_t slots_n)
     return sizeof(struct trie_node) + slots_n * sizeof(union slot);
 }
 
-static struct trie_node *new_node(const struct trie_edit *edit, uint32_t used, uint32_t owners)
+static struct trie_node *new_node(const struct trie_edit *edit, uint64_t used, uint64_t owners)
 {
     struct trie_node *node = mem_zalloc(node_size(count(used)));
 
@@ -197,7 +200,7 @@ static void discard(struct trie_edit *edit, struct zone_owner *owner)
 }
 
 /* One more slot in a node of the edit's own. */
-static bool add_owner(struct trie_node **at, uint32_t bit, struct zone_owner *owner)
+static bool add_owner(struct trie_node **at, uint64_t bit, struct zone_owner *owner)
 {
     size_t n = count((*at)->used);
     struct trie_node *node = mem_resize(*at, node_size(n + 1));
@@ -214,7 +217,7 @@ static bool add_owner(struct trie_node **at, uint32_t bit, struct zone_owner *ow
     return true;
 }
 
-static void remove_slot(struct trie_node **at, uint32_t bit)
+static void remove_slot(struct trie_node **at, uint64_t bit)
 {
     struct trie_node *node = *at;
     union slot *slot = slot_of(node, bit);
@@ -243,8 +246,8 @@ static void free_chain(struct trie_node *node)
 static struct trie_node *split(const struct trie_edit *edit, unsigned shift, struct zone_owner *a,
                                struct zone_owner *b)
 {
-    uint32_t bit_a = slot_bit(a->hash, shift);
-    uint32_t bit_b = slot_bit(b->hash, shift);
+    uint64_t bit_a = slot_bit(a->hash, shift);
+    uint64_t bit_b = slot_bit(b->hash, shift);
 
     if (bit_a == bit_b) {
         struct trie_node *below = split(edit, shift + BITS, a, b);
@@ -269,7 +272,7 @@ static struct trie_node *split(const struct trie_edit *edit, unsigned shift, str
 static struct err put_beside(struct trie_edit *edit, struct trie_node *node, unsigned shift,
                              struct zone_owner *owner)
 {
-    uint32_t bit = slot_bit(owner->hash, shift);
+    uint64_t bit = slot_bit(owner->hash, shift);
     union slot *slot = slot_of(node, bit);
 
     if (slot->owner->hash == owner->hash) {
@@ -297,14 +300,14 @@ struct err trie_put(struct trie_edit *edit, struct zone_owner *owner)
     }
     owner->edit = edit->id;
     if (*at == NULL) {
-        uint32_t bit = slot_bit(owner->hash, 0);
+        uint64_t bit = slot_bit(owner->hash, 0);
         *at = new_node(edit, bit, bit);
         TRY_PTR(*at);
         (*at)->slot[0].owner = owner;
         return err_ok();
     }
     for (unsigned shift = 0;; shift += BITS) {
-        uint32_t bit = slot_bit(owner->hash, shift);
+        uint64_t bit = slot_bit(owner->hash, shift);
         if (!own(edit, at)) {
             FAIL(ERR_NOMEM, "zone: out of memory for a trie node");
         }
@@ -332,7 +335,7 @@ static void collapse(struct trie_node **const *path, size_t depth, uint64_t hash
             return;
         }
         struct trie_node *parent = *path[depth - 1];
-        uint32_t bit = slot_bit(hash, (unsigned)(depth - 1) * BITS);
+        uint64_t bit = slot_bit(hash, (unsigned)(depth - 1) * BITS);
         slot_of(parent, bit)->owner = node->slot[0].owner;
         parent->owners |= bit;
         mem_free(node);
@@ -352,7 +355,7 @@ struct err trie_remove(struct trie_edit *edit, const struct zone_owner *owner)
         FAIL(ERR_NOMEM, "zone: out of memory for a list");
     }
     for (unsigned depth = 0; depth < LEVELS; depth++) {
-        uint32_t bit = slot_bit(hash, depth * BITS);
+        uint64_t bit = slot_bit(hash, depth * BITS);
         if (*at == NULL || ((*at)->used & bit) == 0) {
             break;
         }
@@ -381,8 +384,9 @@ static void free_fresh(struct trie_node *node, uint64_t id)
     if (node == NULL || node->edit != id) {
         return; /* nor is anything below it */
     }
-    for (uint32_t left = node->used, i = 0; left != 0; i++) {
-        uint32_t bit = left & (~left + 1);
+    uint64_t left = node->used;
+    for (size_t i = 0; left != 0; i++) {
+        uint64_t bit = left & (~left + 1);
         if ((node->owners & bit) == 0) {
             free_fresh(node->slot[i].node, id);
         } else if (node->slot[i].owner->edit == id) {
@@ -407,9 +411,9 @@ void trie_free(struct trie_node *root)
     if (root == NULL) {
         return;
     }
-    uint32_t left = root->used;
+    uint64_t left = root->used;
     for (size_t i = 0; left != 0; i++) {
-        uint32_t bit = left & (~left + 1);
+        uint64_t bit = left & (~left + 1);
         if ((root->owners & bit) != 0) {
             mem_free(root->slot[i].owner);
         } else {

@@ -3,7 +3,7 @@
  * Nodes and owners never change once a snapshot holds them: a change copies the path from the root
  * to one slot and shares the rest. What one edit made (it carries the edit's id) nobody else can see
  * yet: further changes of the same edit work on it in place, so that putting n owners costs O(n) and
- * leaves nothing behind. Keys are 64-bit keyed hashes of the lower-case wire name, five bits a level.
+ * leaves nothing behind. Keys are 64-bit keyed hashes of the lower-case wire name, six bits a level.
  * Nothing that a snapshot may hold is freed here: an edit lists it as stale, and zone.c decides when
  * nobody can hold it. Two names with one hash (about 1 in 10^9 at 100,000 names; the key is drawn at
  * start) cannot both be put: ERR_CONFLICT.
@@ -45,13 +45,9 @@ struct zone_owner {
     uint64_t edit; /* the edit that made it (zone.c) */
     const uint8_t *wire;
     const struct zone_value *values;
-    struct zone_rrs txt;  /* going away: sets has it */
-    const uint8_t *whole; /* going away: sets has it */
-    uint32_t whole_len;
-    uint16_t whole_n;
-    uint16_t values_n;
     uint32_t children_n; /* owners one label below that are stored */
     uint16_t sets_n;
+    uint16_t values_n;
     uint8_t wire_len;
     bool is_persist;
     bool is_delegation; /* NS, and not the apex */

@@ -1,6 +1,5 @@
 #include "web/admin_api.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -8,7 +7,10 @@
 #include "core/util/clock.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
+#include "web/admin_dns.h"
 #include "web/admin_orders.h"
+#include "web/admin_records.h"
+#include "web/admin_reply.h"
 
 #define ADMIN_BODY_MAX (64u * 1024u)
 
@@ -16,89 +18,6 @@ struct admin_api {
     struct admin_api_options o;
     int64_t started_ms;
 };
-
-static void respond_json(struct http_resp *resp, int status, json_t *value)
-{
-    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT);
-
-    if (text == NULL) {
-        admin_problem(resp, 500, "out of memory");
-        return;
-    }
-    http_resp_text(resp, status, "application/json", text);
-    free(text); /* allow: jansson's allocation */
-}
-
-static const char *title_of(int status)
-{
-    switch (status) {
-    case 400:
-        return "Bad Request";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 409:
-        return "Conflict";
-    case 413:
-        return "Content Too Large";
-    default: /* allow: HTTP status, not an enum of ours */
-        return "Internal Server Error";
-    }
-}
-
-void admin_problem(struct http_resp *resp, int status, const char *detail)
-{
-    AUTO(json_decrefp)
-    json_t *doc = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title",
-                            title_of(status), "status", status, "detail", detail);
-    char *text = doc == NULL ? NULL : json_dumps(doc, JSON_COMPACT);
-
-    if (text == NULL) {
-        http_resp_text(resp, 500, "application/problem+json", "{\"status\":500}");
-        return;
-    }
-    http_resp_text(resp, status, "application/problem+json", text);
-    free(text); /* allow: jansson's allocation */
-}
-
-static void respond_err(struct http_resp *resp, struct err e, const char *event)
-{
-    int status = 500;
-
-    switch (e.code) {
-    case ERR_NOT_FOUND:
-        status = 404;
-        break;
-    case ERR_CONFLICT:
-        status = 409;
-        break;
-    case ERR_DENIED:
-        status = 403;
-        break;
-    case ERR_MALFORMED:
-    case ERR_LIMIT:
-    case ERR_CONFIG:
-        status = 400;
-        break;
-    case ERR_OK:
-    case ERR_NOMEM:
-    case ERR_IO:
-    case ERR_TIMEOUT:
-    case ERR_BUSY:
-    case ERR_BAD_STATE:
-    case ERR_CRYPTO:
-    case ERR_DB:
-    case ERR_REJECTED:
-    case ERR_INTERNAL:
-        break;
-    }
-    log_err(status == 500 ? LOG_ERROR : LOG_INFO, event, e);
-    /* Whoever reads this owns the state directory: the cause itself is the most useful answer. */
-    admin_problem(resp, status, err_trace()->text);
-}
 
 /* "a,b" -> ["a","b"]; NULL when memory is exhausted. */
 static json_t *split_list(const char *text)
@@ -116,17 +35,6 @@ static json_t *split_list(const char *text)
     return list;
 }
 
-static json_t *time_or_null(int64_t unix_s)
-{
-    char text[CLOCK_RFC3339_LEN + 1];
-
-    if (unix_s == 0) {
-        return json_null();
-    }
-    clock_rfc3339(unix_s, text);
-    return json_string(text);
-}
-
 static struct err clients_json(struct admin_api *api, json_t **out)
 {
     struct access_client_info *info = NULL;
@@ -135,12 +43,12 @@ static struct err clients_json(struct admin_api *api, json_t **out)
     TRY(access_list(api->o.access, &info, &n));
     json_t *list = json_array();
     for (size_t i = 0; i < n && list != NULL; i++) {
-        json_t *one =
-            json_pack("{s:s, s:s, s:o, s:o, s:b, s:b, s:o}", "name", info[i].name, "source",
-                      info[i].is_from_config ? "configuration" : "store", "names",
-                      split_list(info[i].names), "networks", split_list(info[i].networks),
-                      "preauthorized", info[i].is_preauthorized ? 1 : 0, "limits",
-                      info[i].has_limits ? 1 : 0, "created", time_or_null(info[i].created_unix));
+        json_t *one = json_pack(
+            "{s:s, s:s, s:o, s:o, s:b, s:b, s:b, s:o}", "name", info[i].name, "source",
+            info[i].is_from_config ? "configuration" : "store", "names", split_list(info[i].names),
+            "networks", split_list(info[i].networks), "preauthorized",
+            info[i].is_preauthorized ? 1 : 0, "limits", info[i].has_limits ? 1 : 0, "records",
+            info[i].has_records ? 1 : 0, "created", admin_time(info[i].created_unix));
         if (one == NULL || json_array_append_new(list, one) != 0) {
             json_decref(list);
             list = NULL;
@@ -163,7 +71,7 @@ static struct err bindings_json(struct admin_api *api, json_t **out)
     for (size_t i = 0; i < n; i++) {
         json_t *one = json_pack("{s:s, s:s, s:s, s:o}", "name", bindings[i].name, "client",
                                 bindings[i].client, "registration", bindings[i].registration,
-                                "bound", time_or_null(bindings[i].bound_unix));
+                                "bound", admin_time(bindings[i].bound_unix));
         if (one == NULL || json_array_append_new(list, one) != 0) {
             FAIL(ERR_NOMEM, "bindings: out of memory");
         }
@@ -191,10 +99,10 @@ static void handle_list(void *ctx, const struct http_req *req, struct http_resp 
     (void)req;
     struct err e = list_json(ctx, &body);
     if (e.code != ERR_OK) {
-        respond_err(resp, e, "admin.client.list");
+        admin_reply_err(resp, e, "admin.client.list");
         return;
     }
-    respond_json(resp, 200, body);
+    admin_reply_json(resp, 200, body);
 }
 
 /* Texts of a JSON array member; absent counts as empty. Borrowed from `doc`. */
@@ -241,6 +149,7 @@ static struct err add_client(struct admin_api *api, const struct http_req *req, 
     const char *networks[ACCESS_NETWORKS_MAX];
     struct access_new_client client = {.patterns = names, .networks = networks};
     bool has_limits = true;
+    bool has_records = true;
     char secret[CLIENT_SECRET_MAX + 1];
     AUTO(json_decrefp)
     json_t *doc = json_loadb((const char *)req->body, req->body_len, JSON_REJECT_DUPLICATES, NULL);
@@ -254,10 +163,14 @@ static struct err add_client(struct admin_api *api, const struct http_req *req, 
     TRY(text_list(doc, "networks", networks, ARRAY_N(networks), &client.networks_n));
     TRY(flag(doc, "preauthorized", &client.is_preauthorized));
     TRY(flag(doc, "limits", &has_limits));
+    TRY(flag(doc, "records", &has_records));
+    TRY(flag(doc, "key_only", &client.is_key_only));
     client.has_no_limits = !has_limits;
+    client.has_no_records = !has_records;
     TRY(access_client_create(api->o.access, &client, secret));
-    *out = json_pack("{s:s, s:s, s:b, s:b}", "name", client.name, "secret", secret, "preauthorized",
-                     client.is_preauthorized ? 1 : 0, "limits", has_limits ? 1 : 0);
+    *out = json_pack("{s:s, s:s, s:b, s:b, s:b}", "name", client.name, "secret", secret,
+                     "preauthorized", client.is_preauthorized ? 1 : 0, "limits", has_limits ? 1 : 0,
+                     "records", has_records ? 1 : 0);
     mem_wipe(secret, sizeof(secret));
     TRY_PTR(*out);
     log_ev(LOG_INFO, "admin.client.add", {"client", client.name});
@@ -270,10 +183,10 @@ static void handle_add(void *ctx, const struct http_req *req, struct http_resp *
     struct err e = add_client(ctx, req, &body);
 
     if (e.code != ERR_OK) {
-        respond_err(resp, e, "admin.client.add");
+        admin_reply_err(resp, e, "admin.client.add");
         return;
     }
-    respond_json(resp, 201, body);
+    admin_reply_json(resp, 201, body);
 }
 
 static void handle_remove(void *ctx, const struct http_req *req, struct http_resp *resp)
@@ -282,7 +195,7 @@ static void handle_remove(void *ctx, const struct http_req *req, struct http_res
     struct err e = access_client_remove(api->o.access, req->tail);
 
     if (e.code != ERR_OK) {
-        respond_err(resp, e, "admin.client.remove");
+        admin_reply_err(resp, e, "admin.client.remove");
         return;
     }
     log_ev(LOG_INFO, "admin.client.remove", {"client", req->tail});
@@ -295,7 +208,7 @@ static void handle_release(void *ctx, const struct http_req *req, struct http_re
     struct err e = delegate_release(api->o.delegate, req->tail);
 
     if (e.code != ERR_OK) {
-        respond_err(resp, e, "admin.client.release");
+        admin_reply_err(resp, e, "admin.client.release");
         return;
     }
     log_ev(LOG_INFO, "admin.client.release", {"name", req->tail});
@@ -309,11 +222,11 @@ static void handle_cname(void *ctx, const struct http_req *req, struct http_resp
     struct err e = delegate_cname(api->o.delegate, req->tail, &line);
 
     if (e.code != ERR_OK) {
-        respond_err(resp, e, "admin.cname");
+        admin_reply_err(resp, e, "admin.cname");
         return;
     }
     AUTO(json_decrefp) json_t *body = json_pack("{s:s}", "cname", buf_str(&line));
-    respond_json(resp, 200, body);
+    admin_reply_json(resp, 200, body);
 }
 
 struct cert_counts {
@@ -327,20 +240,23 @@ static struct err count_certificates(struct db *db, void *arg)
     return ca_count(db, &counts->total, &counts->valid);
 }
 
-static json_t *zones_json(const struct config *cfg)
+/* An address that does not fit into memory is left out; what was asked is the state, not the list. */
+static json_t *zones_json(const struct config *cfg, const struct zone_db *db)
 {
     json_t *zones = json_array();
 
     for (size_t i = 0; i < cfg->zones_n; i++) {
+        const struct config_zone *zone = &cfg->zones[i];
         json_t *ingress = json_array();
-        for (size_t k = 0; k < cfg->zones[i].ingress_n; k++) {
+        for (size_t k = 0; k < zone->ingress_n; k++) {
             char text[IP_TEXT_MAX + 1];
-            ip_text(&cfg->zones[i].ingress[k], text);
+            ip_text(&zone->ingress[k], text);
             (void)json_array_append_new(ingress, json_string(text));
         }
-        (void)json_array_append_new(zones, json_pack("{s:s, s:b, s:o}", "name", cfg->zones[i].name,
-                                                     "served", cfg->zones[i].is_served ? 1 : 0,
-                                                     "ingress", ingress));
+        (void)json_array_append_new(
+            zones, json_pack("{s:s, s:b, s:b, s:I, s:o}", "name", zone->name, "served",
+                             zone->is_served ? 1 : 0, "plain", zone->is_plain ? 1 : 0, "serial",
+                             (json_int_t)zone_serial_of(db, zone->name), "ingress", ingress));
     }
     return zones;
 }
@@ -360,20 +276,20 @@ static struct err status_json(struct admin_api *api, json_t **out)
     access_list_free(clients, clients_n);
     dns_server_counters(api->o.dns, &dns);
     buf_printf(&url, "%s/acme/directory", api->o.cfg->public_url);
-    *out =
-        json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, "
-                  "s:{s:I, s:I, s:I}, s:s, s:o}",
-                  "version", BW_VERSION, "hostname", api->o.cfg->hostname, "public_url",
-                  api->o.cfg->public_url, "directory", buf_str(&url), "uptime_s",
-                  (json_int_t)((clock_mono_ms() - api->started_ms) / 1000), "zones",
-                  zones_json(api->o.cfg), "delegate_zone", api->o.cfg->delegate_zone, "dns_serial",
-                  (json_int_t)zone_serial(api->o.zones), "certificates", (json_int_t)certs.total,
-                  "certificates_valid", (json_int_t)certs.valid, "orders_pending",
-                  (json_int_t)acme.orders_pending, "accounts", (json_int_t)acme.accounts, "clients",
-                  (json_int_t)clients_n, "dns", "udp_queries", (json_int_t)dns.udp_queries,
-                  "tcp_queries", (json_int_t)dns.tcp_queries, "dropped", (json_int_t)dns.dropped,
-                  "root_fingerprint", ca_root_fingerprint(api->o.ca), "own_certificate_not_after",
-                  time_or_null(atomic_load(api->o.https_not_after)));
+    *out = json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, "
+                     "s:{s:I, s:I, s:I}, s:s, s:o}",
+                     "version", BW_VERSION, "hostname", api->o.cfg->hostname, "public_url",
+                     api->o.cfg->public_url, "directory", buf_str(&url), "uptime_s",
+                     (json_int_t)((clock_mono_ms() - api->started_ms) / 1000), "zones",
+                     zones_json(api->o.cfg, api->o.zones), "delegate_zone",
+                     api->o.cfg->delegate_zone, "dns_serial", (json_int_t)zone_serial(api->o.zones),
+                     "certificates", (json_int_t)certs.total, "certificates_valid",
+                     (json_int_t)certs.valid, "orders_pending", (json_int_t)acme.orders_pending,
+                     "accounts", (json_int_t)acme.accounts, "clients", (json_int_t)clients_n, "dns",
+                     "udp_queries", (json_int_t)dns.udp_queries, "tcp_queries",
+                     (json_int_t)dns.tcp_queries, "dropped", (json_int_t)dns.dropped,
+                     "root_fingerprint", ca_root_fingerprint(api->o.ca),
+                     "own_certificate_not_after", admin_time(atomic_load(api->o.https_not_after)));
     TRY_PTR(*out);
     return err_ok();
 }
@@ -385,10 +301,10 @@ static void handle_status(void *ctx, const struct http_req *req, struct http_res
     (void)req;
     struct err e = status_json(ctx, &body);
     if (e.code != ERR_OK) {
-        respond_err(resp, e, "admin.status");
+        admin_reply_err(resp, e, "admin.status");
         return;
     }
-    respond_json(resp, 200, body);
+    admin_reply_json(resp, 200, body);
 }
 
 struct err admin_api_new(const struct admin_api_options *options, struct admin_api **out)
@@ -409,6 +325,7 @@ void admin_api_free(struct admin_api *api)
 
 struct err admin_api_routes(struct admin_api *api, struct http_route *routes, size_t cap, size_t *n)
 {
+    struct records *records = api->o.records;
     const struct http_route mine[] = {
         {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/clients", 0, handle_list, api},
         {HTTP_POST, HTTP_ON_CONTROL, "/api/v1/clients", ADMIN_BODY_MAX, handle_add, api},
@@ -418,6 +335,19 @@ struct err admin_api_routes(struct admin_api *api, struct http_route *routes, si
         {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/status", 0, handle_status, api},
         {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/orders", 0, admin_orders_list, api->o.acme},
         {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/orders/*", 0, admin_orders_show, api->o.acme},
+        {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/zones", 0, admin_zones_list, records},
+        {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/zones/*", 0, admin_zones_show, records},
+        {HTTP_POST, HTTP_ON_CONTROL, "/api/v1/zones/*", ADMIN_ZONE_TEXT_MAX, admin_zones_import,
+         records},
+        {HTTP_POST, HTTP_ON_CONTROL, "/api/v1/zones/reload", 0, admin_zones_reload, records},
+        {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/records", 0, admin_records_list, records},
+        {HTTP_POST, HTTP_ON_CONTROL, "/api/v1/records", ADMIN_EDITS_BODY_MAX, admin_records_post,
+         records},
+        {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/dns/trace", 0, admin_dns_trace, &api->o},
+        {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/dns/counters", 0, admin_dns_counters, &api->o},
+        {HTTP_GET | HTTP_PUT, HTTP_ON_CONTROL, "/api/v1/dns/log", ADMIN_BODY_MAX, admin_dns_log,
+         &api->o},
+        {HTTP_GET, HTTP_ON_CONTROL, "/api/v1/dns/transfers", 0, admin_dns_transfers, &api->o},
     };
 
     if (cap - *n < ARRAY_N(mine)) {

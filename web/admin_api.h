@@ -16,7 +16,11 @@
 #include "core/access/access.h"
 #include "core/http/http.h"
 #include "dns/delegate.h"
+#include "dns/forward.h"
 #include "dns/server.h"
+#include "dns/transfer.h"
+#include "dns/watch.h"
+#include "dns/zone_records.h"
 
 struct admin_api_options {
     const struct config *cfg;
@@ -26,7 +30,11 @@ struct admin_api_options {
     struct zone_db *zones;
     const struct ca *ca;
     struct acme *acme;
+    struct records *records;
     struct dns_server *dns;
+    struct forward *forward; /* NULL: off */
+    struct watch *watch;
+    struct transfer *transfer;
     const _Atomic int64_t *https_not_after; /* unix seconds of our own HTTPS certificate */
 };
 

@@ -337,6 +337,13 @@ bool access_has_limits(struct access *access, const char *name)
     return client == NULL || client->has_limits;
 }
 
+bool access_has_records(struct access *access, const char *name)
+{
+    AUTO(client_unrefp) struct client *client = lookup(access, name);
+
+    return client != NULL && client->has_records;
+}
+
 bool access_network_names(struct access *access, const char *name, const struct ip_addr *ip)
 {
     AUTO(client_unrefp) struct client *client = lookup(access, name);
@@ -375,6 +382,8 @@ static struct err add_tx(struct db *db, void *arg)
     TRY(e);
     buf_puts(&detail, job->client->is_preauthorized ? "preauthorized; " : "");
     buf_puts(&detail, job->client->has_limits ? "" : "no limits; ");
+    buf_puts(&detail, job->client->has_records ? "" : "no records; ");
+    buf_puts(&detail, job->client->patterns_n > 0 ? "" : "no names: a key only");
     TRY(client_names_text(job->client, &detail));
     const struct audit_row row = {"client.add", "admin", job->client->name, NULL, buf_str(&detail)};
     TRY(audit_write(db, &row));
@@ -392,6 +401,22 @@ static struct err join(const char *const *items, size_t n, struct buf *out)
         buf_puts(out, items[i]);
     }
     return buf_check(out);
+}
+
+/* Names that are left out are a slip more often than a wish. */
+static struct err check_names(const struct access_new_client *client)
+{
+    if (client->patterns_n == 0 && !client->is_key_only) {
+        FAIL(ERR_MALFORMED,
+             "client %s has no names: give at least one, such as svc.test or *.svc.test, or say "
+             "that it is a key only (no names), for transfers",
+             client->name);
+    }
+    if (client->is_key_only && (client->patterns_n > 0 || client->is_preauthorized)) {
+        FAIL(ERR_MALFORMED, "client %s is a key only and has %s: leave one of them out",
+             client->name, client->patterns_n > 0 ? "names" : "a preauthorization");
+    }
+    return err_ok();
 }
 
 static void wipe_made(char (*made)[ACCESS_SECRET_LEN + 1])
@@ -415,10 +440,12 @@ struct err access_client_create(struct access *access, const struct access_new_c
         secret = made;
     }
     TRY(client_from_text(new_client->name, secret, buf_str(&names), buf_str(&networks), &client));
+    TRY(check_names(new_client));
     client->access = access;
     client->created_unix = clock_unix_s();
     client->is_preauthorized = new_client->is_preauthorized;
     client->has_limits = !new_client->has_no_limits;
+    client->has_records = !new_client->has_no_records;
     AUTO(client_unrefp) struct client *same = lookup(access, new_client->name);
     if (same != NULL) {
         FAIL(ERR_CONFLICT, "client %s exists already%s: remove it first, or choose another name",
@@ -495,6 +522,7 @@ static struct err describe(const struct client *client, struct access_client_inf
     info->is_from_config = client->is_from_config;
     info->is_preauthorized = client->is_preauthorized;
     info->has_limits = client->has_limits;
+    info->has_records = client->has_records;
     info->created_unix = client->created_unix;
     info->names = mem_strdup(buf_str(&names));
     info->networks = mem_strdup(buf_str(&networks));

@@ -85,10 +85,11 @@ bool access_is_open(const struct access *access);
 struct access_client_info {
     char name[CLIENT_NAME_MAX + 1];
     bool is_from_config;
-    char *names;    /* comma separated patterns */
+    char *names;    /* comma separated patterns; "" = it is a key only */
     char *networks; /* comma separated, "" = anywhere */
     bool is_preauthorized;
     bool has_limits;
+    bool has_records;
     int64_t created_unix; /* 0 for configured ones */
 };
 /* What a stored client is made from. */
@@ -101,6 +102,8 @@ struct access_new_client {
     size_t networks_n;
     bool is_preauthorized;
     bool has_no_limits;
+    bool has_no_records;
+    bool is_key_only; /* no names: its secret signs transfers; else names are needed */
 };
 /* Add a stored client. secret_out: CLIENT_SECRET_MAX + 1, wiped by the caller. ERR_CONFLICT when
  * the name exists, ERR_MALFORMED/ERR_LIMIT with a sentence for bad names, patterns, networks.

@@ -33,12 +33,13 @@ struct client {
     size_t networks_n;
     bool is_preauthorized;
     bool has_limits;
+    bool has_records;
     int64_t created_unix;
 };
 
 /* client.c: entries. */
 MUST_USE struct err client_from_config(const struct config_client *cfg, struct client **out);
-/* names and networks: comma separated. ERR_MALFORMED or ERR_LIMIT with a sentence. */
+/* names and networks: comma separated, "" is none. ERR_MALFORMED or ERR_LIMIT with a sentence. */
 MUST_USE struct err client_from_text(const char *name, const char *secret, const char *names,
                                      const char *networks, struct client **out);
 struct client *client_ref(struct client *client);

@@ -22,8 +22,9 @@ static const char *const STEPS[] = {
     " peer TEXT NOT NULL,"
     " detail TEXT NOT NULL) STRICT;"
     "CREATE INDEX audit_event ON audit (event, id);",
-    "ALTER TABLE client ADD COLUMN preauthorized INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE client ADD COLUMN limits INTEGER NOT NULL DEFAULT 1;",
+    ("ALTER TABLE client ADD COLUMN preauthorized INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE client ADD COLUMN limits INTEGER NOT NULL DEFAULT 1;"),
+    "ALTER TABLE client ADD COLUMN records INTEGER NOT NULL DEFAULT 1;",
 };
 
 const struct store_module ACCESS_STORE_MODULE = {"access", STEPS, ARRAY_N(STEPS)};
@@ -32,8 +33,8 @@ struct err client_rows_load(struct db *db, client_row_fn fn, void *ctx)
 {
     AUTO(db_stmt_release)
     struct db_stmt *q =
-        db_prepare(db, "SELECT name, secret, names, networks, created, preauthorized, limits "
-                       "FROM client ORDER BY name");
+        db_prepare(db, "SELECT name, secret, names, networks, created, preauthorized, limits, "
+                       "records FROM client ORDER BY name");
 
     while (db_step(q)) {
         struct client *client = NULL;
@@ -42,6 +43,7 @@ struct err client_rows_load(struct db *db, client_row_fn fn, void *ctx)
         client->created_unix = db_col_int(q, 4);
         client->is_preauthorized = db_col_int(q, 5) != 0;
         client->has_limits = db_col_int(q, 6) != 0;
+        client->has_records = db_col_int(q, 7) != 0;
         TRY(fn(ctx, client));
     }
     return db_finish(q);
@@ -54,7 +56,7 @@ struct err client_row_insert(struct db *db, const struct client *client, const c
     AUTO(db_stmt_release)
     struct db_stmt *q =
         db_prepare(db, "INSERT INTO client (name, secret, names, networks, created, "
-                       "preauthorized, limits) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+                       "preauthorized, limits, records) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
 
     TRY(client_names_text(client, &names));
     TRY(client_networks_text(client, &networks));
@@ -65,6 +67,7 @@ struct err client_row_insert(struct db *db, const struct client *client, const c
     db_bind_int(q, 5, client->created_unix);
     db_bind_int(q, 6, client->is_preauthorized ? 1 : 0);
     db_bind_int(q, 7, client->has_limits ? 1 : 0);
+    db_bind_int(q, 8, client->has_records ? 1 : 0);
     return db_run(q, NULL);
 }
 

@@ -55,6 +55,7 @@ static struct err client_new(const char *name, const char *secret, struct client
     client->key_len = sizeof(client->key);
     TRY(base64_decode_any(secret, strlen(secret), client->key, &client->key_len));
     client->has_limits = true;
+    client->has_records = true;
     *out = MOVE(client);
     return err_ok();
 }
@@ -67,6 +68,7 @@ struct err client_from_config(const struct config_client *cfg, struct client **o
     client->is_from_config = true;
     client->is_preauthorized = cfg->is_preauthorized;
     client->has_limits = cfg->has_limits;
+    client->has_records = cfg->has_records;
     if (cfg->names_n > 0) {
         client->patterns = mem_dup(cfg->names, cfg->names_n * sizeof(*cfg->names));
         TRY_PTR(client->patterns);
@@ -95,11 +97,6 @@ static struct err parse_patterns(struct client *client, const char *names)
 {
     size_t n = count_items(names);
 
-    if (n == 0) {
-        FAIL(ERR_MALFORMED,
-             "client %s has no names: give at least one, such as svc.test or *.svc.test",
-             client->name);
-    }
     if (n > ACCESS_NAMES_MAX) {
         FAIL(ERR_LIMIT, "client %s has %zu names: at most %u are possible", client->name, n,
              ACCESS_NAMES_MAX);

@@ -25,6 +25,7 @@ struct exchange {
     const struct http_route *route;
     const char *tail;
     struct buf body;
+    size_t receive_max;
     size_t received; /* body bytes, those that were thrown away included */
     int fault;       /* status that the server answers by itself, or 0 */
     const char *detail;
@@ -179,7 +180,8 @@ static void check_headers(struct exchange *x, const struct header_scan *scan)
     if (length > body_max) {
         set_fault(x, 413, "The request's body is longer than this address takes.");
     }
-    if (length > HTTP_DRAIN_MAX) {
+    x->receive_max = body_max > HTTP_DRAIN_MAX ? body_max : HTTP_DRAIN_MAX;
+    if (length > x->receive_max) {
         x->must_close = true;
     }
 }
@@ -373,7 +375,7 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *l
         return MHD_NO; /* fed byte by byte */
     }
     x->received += *len;
-    if (x->received > HTTP_DRAIN_MAX) {
+    if (x->received > x->receive_max) {
         return MHD_NO;
     }
     if (x->fault == 0 && *len > x->body.max - x->body.len) {

@@ -19,7 +19,9 @@
 #include "core/util/err.h"
 #include "core/util/name.h"
 
-#define HTTP_BODY_MAX (256u * 1024u) /* no route may ask for more */
+#define HTTP_BODY_MAX (256u * 1024u) /* no route may ask for more ... */
+#define HTTP_CONTROL_BODY_MAX                                                                      \
+    (128u * 1024u * 1024u) /* ... unless it is on the control socket only */
 #define HTTP_PATH_MAX 1024u
 #define HTTP_RESPONSE_MAX (4u * 1024u * 1024u)
 #define HTTP_HEADERS_MAX 16u

@@ -65,9 +65,9 @@ static struct err check_route(const struct http_route *r)
     if (r->methods == 0 || r->listeners == 0 || r->handler == NULL) {
         FAIL(ERR_INTERNAL, "route '%.80s' has no method, listener or handler", r->path);
     }
-    if (r->body_max > HTTP_BODY_MAX) {
-        FAIL(ERR_INTERNAL, "route '%.80s' takes a body of more than %u bytes", r->path,
-             HTTP_BODY_MAX);
+    size_t max = r->listeners == HTTP_ON_CONTROL ? HTTP_CONTROL_BODY_MAX : HTTP_BODY_MAX;
+    if (r->body_max > max) {
+        FAIL(ERR_INTERNAL, "route '%.80s' takes a body of more than %zu bytes", r->path, max);
     }
     return err_ok();
 }

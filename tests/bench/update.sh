@@ -74,7 +74,7 @@ done
 measure() { # port name run
     "$bench_update" "$1" svc.test bench "$secret" "$seconds" "$senders" "r$3" >"$dir/out"
     echo "    $2: $(cat "$dir/out")"
-    sed -n 's/^\([0-9]*\) updates.*/\1/p' "$dir/out" >>"$dir/$2"
+    sed -n 's/^\([0-9]*\) updates.*/\1/p' "$dir/out" >>"$dir/figures-$2"
 }
 median() { sort -n "$1" | sed -n "$(((runs + 1) / 2))p"; }
 
@@ -85,5 +85,5 @@ while [ $r -lt "$runs" ]; do
     measure $bind_port bind $r
     r=$((r + 1))
 done
-awk -v a="$(median "$dir/bailiwick")" -v b="$(median "$dir/bind")" \
+awk -v a="$(median "$dir/figures-bailiwick")" -v b="$(median "$dir/figures-bind")" \
     'BEGIN { printf "medians: bailiwick %d updates/s, bind %d updates/s: ratio %.2f of bind\n", a, b, a / b }'

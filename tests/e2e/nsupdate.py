@@ -6,14 +6,16 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdatatype
 import dns.tsigkeyring
 import dns.update
 import dns.wire
 
 from appliance import SECRET
 from namespace import CA_ADDRESS
-from tools import run
+from tools import ask, client_environment, run
 
+VALUE, SECOND = "upd" + 40 * "1", "upd" + 40 * "2"
 ALGORITHMS = ("hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
 
 
@@ -27,7 +29,7 @@ def key_file(directory, name="lego", secret=SECRET, algorithm="hmac-sha256"):
 def nsupdate(directory, *lines, name="lego", secret=SECRET, algorithm="hmac-sha256", expect=0, options=(), key=True):
     """Feed a script to nsupdate; a `server` line and `send` are added. Returns the finished process."""
     script = directory / "script"
-    script.write_text("\n".join([f"server {CA_ADDRESS}", *lines, "send"]) + "\n", encoding="ascii")
+    script.write_text("\n".join([f"server {CA_ADDRESS}", "check-names off", *lines, "send"]) + "\n", encoding="ascii")
     keys = ["-k", key_file(directory, name, secret, algorithm)] if key else []
     return run("nsupdate", "-t", "20", *keys, *options, script, expect=expect)
 
@@ -87,3 +89,27 @@ def tsig_of(wire):
             found = (owner.to_text().rstrip("."), error, other_length)
         parser.seek(end)
     return found
+
+
+def challenge(name):
+    return f"_acme-challenge.{name}"
+
+
+def addresses(name, kind="A"):
+    return sorted(rdata.address for rrset in ask(name, kind).answer for rdata in rrset if rrset.rdtype == dns.rdatatype.from_text(kind))
+
+
+def credentials(tmp_path, **more):
+    path = tmp_path / "rfc2136.ini"
+    lines = {"server": CA_ADDRESS, "name": "lego", "secret": SECRET, **more}
+    path.write_text("".join(f"dns_rfc2136_{key} = {value}\n" for key, value in lines.items()), encoding="ascii")
+    path.chmod(0o600)
+    return path
+
+
+def certbot(app, tmp_path, names, **more):
+    places = [part for what in ("config", "work", "logs") for part in (f"--{what}-dir", tmp_path / what)]
+    env = client_environment(app, REQUESTS_CA_BUNDLE=app.root_pem)
+    return run("certbot", "certonly", "--non-interactive", "--agree-tos", "--email", "admin@svc.test", "--server", app.directory_url, *places,
+               "--dns-rfc2136", "--dns-rfc2136-credentials", credentials(tmp_path, **more), "--dns-rfc2136-propagation-seconds", "0",
+               *(part for name in names for part in ("--domain", name)), env=env)

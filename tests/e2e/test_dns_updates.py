@@ -8,23 +8,12 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from appliance import OTHER_SECRET, SECRET, client
-from dns_servers import OTHER_DNS, Dnsmasq
+from appliance import OTHER_SECRET, SECRET
 from jws_client import Acme
 from namespace import CA_ADDRESS, INGRESS
-from nsupdate import ALGORITHMS, exchange, header_rcode, key_file, keyring, nsupdate, rcode_of, send, tsig_of, update_message
+from nsupdate import (ALGORITHMS, SECOND, VALUE, addresses, certbot, challenge, exchange, header_rcode, key_file, keyring, nsupdate, rcode_of,
+                      send, tsig_of, update_message)
 from tools import ask, assert_certificate, client_environment, run, txt_values
-
-VALUE, SECOND = "upd" + 40 * "1", "upd" + 40 * "2"
-
-
-def challenge(name):
-    return f"_acme-challenge.{name}"
-
-
-def addresses(name, kind="A"):
-    return sorted(rdata.address for rrset in ask(name, kind).answer for rdata in rrset if rrset.rdtype == dns.rdatatype.from_text(kind))
-
 
 # --- nsupdate ----------------------------------------------------------------------------------------------------------------------
 
@@ -66,16 +55,6 @@ def test_ordinary_records_of_every_kind(app, tmp_path):
     nsupdate(tmp_path, "update delete host.svc.test. A 10.8.10.7", "update delete alias.svc.test.", "update delete text.svc.test. TXT")
     assert addresses("host.svc.test") == ["10.8.10.8"]
     assert addresses("alias.svc.test") == [INGRESS] and ask("text.svc.test", "TXT").answer == []
-
-
-def test_records_outlive_a_restart(make_appliance, tmp_path):
-    one = make_appliance().start()
-    nsupdate(tmp_path, "update add kept.svc.test. 60 A 10.8.10.9", f"update add {challenge('kept.svc.test')}. 60 TXT {VALUE}")
-    serial = ask("svc.test", "SOA").answer[0][0].serial
-    one.kill9()
-    one.start()
-    assert addresses("kept.svc.test") == ["10.8.10.9"] and txt_values(challenge("kept.svc.test")) == [VALUE]
-    assert ask("svc.test", "SOA").answer[0][0].serial >= serial
 
 
 def test_prerequisites_and_all_or_nothing(app, tmp_path):
@@ -167,43 +146,7 @@ def test_zones_that_do_not_fit(app, zone, name, wanted):
     assert rcode_of(message) == wanted
 
 
-def test_md5_is_off_and_can_be_switched_on(make_appliance, tmp_path):
-    one = make_appliance().start()
-    line = f"update add {challenge('md5.svc.test')}. 60 TXT {VALUE}"
-    assert "BADKEY" in nsupdate(tmp_path, line, algorithm="hmac-md5", expect=2).text
-    assert "hmac_md5" in one.log()
-    one.stop()
-    one.config["dns"] = {"hmac_md5": True}
-    one.start()
-    nsupdate(tmp_path, line, algorithm="hmac-md5")
-    assert txt_values(challenge("md5.svc.test")) == [VALUE] and "SHA-256" in one.log()
-
-
 # --- ACME clients -----------------------------------------------------------------------------------------------------------------------
-
-def credentials(tmp_path, **more):
-    path = tmp_path / "rfc2136.ini"
-    lines = {"server": CA_ADDRESS, "name": "lego", "secret": SECRET, **more}
-    path.write_text("".join(f"dns_rfc2136_{key} = {value}\n" for key, value in lines.items()), encoding="ascii")
-    path.chmod(0o600)
-    return path
-
-
-def certbot(app, tmp_path, names, **more):
-    places = [part for what in ("config", "work", "logs") for part in (f"--{what}-dir", tmp_path / what)]
-    env = client_environment(app, REQUESTS_CA_BUNDLE=app.root_pem)
-    return run("certbot", "certonly", "--non-interactive", "--agree-tos", "--email", "admin@svc.test", "--server", app.directory_url, *places,
-               "--dns-rfc2136", "--dns-rfc2136-credentials", credentials(tmp_path, **more), "--dns-rfc2136-propagation-seconds", "0",
-               *(part for name in names for part in ("--domain", name)), env=env)
-
-
-def test_certbot_with_its_default_algorithm(make_appliance, tmp_path):
-    """Row 6: HMAC-MD5 is what certbot takes when `algorithm` is not set."""
-    one = make_appliance(dns={"hmac_md5": True}).start()
-    certbot(one, tmp_path, ("certbot.svc.test", "*.certbot.svc.test"))
-    assert_certificate(one, tmp_path / "config/live/certbot.svc.test/fullchain.pem", "certbot.svc.test", "*.certbot.svc.test")
-    assert "SHA-256" in one.log()
-
 
 def test_certbot_with_sha512_and_signed_queries(app, tmp_path):
     certbot(app, tmp_path, ("signed.svc.test",), algorithm="HMAC-SHA512", sign_query="true")
@@ -246,24 +189,6 @@ def test_acme_shs_script_with_another_order_pending(app, tmp_path, zone):
         assert acme.post(found["url"], {}).json()["status"] == "valid", authorization
     feed(ACME_SH_REMOVE, name=name)
     assert acme.finalize(order).json()["status"] == "valid" and txt_values(name) == []
-
-
-def test_a_challenge_alias_in_a_zone_of_ours(make_appliance, tmp_path):
-    """acme.sh --challenge-alias: the TXT goes to _acme-challenge.<alias>, which a foreign zone's CNAME points at."""
-    one = make_appliance(zones=[{"name": "svc.test", "ingress": [INGRESS]}, {"name": "corp.test", "serve": False}],
-                         clients=[client("lego", SECRET, "alias.svc.test", "corp.test", "*.corp.test")],
-                         listen={"https": ["0.0.0.0:443"], "http": ["0.0.0.0:80"], "dns": ["127.0.0.1:53", f"{CA_ADDRESS}:53"]},
-                         resolvers=[f"{OTHER_DNS}:53"]).start()
-    lines = [f"cname={challenge('www.corp.test')},{challenge('alias.svc.test')}", "local=/corp.test/", f"server=/svc.test/{CA_ADDRESS}", "max-cache-ttl=1"]
-    with Dnsmasq(tmp_path / "dnsmasq", *lines):
-        acme = Acme(one).register()
-        _, order = acme.order("www.corp.test")
-        (url,) = order["authorizations"]
-        _, found = acme.challenge_of(url)
-        nsupdate(tmp_path, f"update add {challenge('alias.svc.test')}. 60 in txt \"{acme.digest(found)}\"")
-        assert acme.post(found["url"], {}).status_code == 200
-        assert acme.wait(found["url"], ("valid", "invalid"))["status"] == "valid"
-        assert acme.finalize(order).json()["status"] == "valid"
 
 
 # --- messages no client sends ---------------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ struct seen {
     bool fails;
 };
 
-static struct err see_row(void *ctx, const struct record_row *row)
+static struct err see_row(void *ctx, const struct timeline_row *row)
 {
     struct seen *s = ctx;
     size_t used = strlen(s->text);

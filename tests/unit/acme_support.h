@@ -35,6 +35,7 @@ struct fx {
     struct store *store;
     struct access *access;
     struct zone_db *zones;
+    struct records *records;
     struct delegate *delegate;
     struct ca *ca;
     struct acme *acme;
@@ -74,27 +75,28 @@ SUPPORT void must_at(struct err e, int line)
 
 SUPPORT void fx_start(struct fx *f)
 {
-    const struct store_module modules[] = {ACCESS_STORE_MODULE, DELEGATE_STORE_MODULE,
-                                           CA_STORE_MODULE, ACME_STORE_MODULE};
+    const struct store_module modules[] = {ACCESS_STORE_MODULE, RECORDS_STORE_MODULE,
+                                           DELEGATE_STORE_MODULE, CA_STORE_MODULE,
+                                           ACME_STORE_MODULE};
     struct http_route routes[32];
     size_t n = 0;
     char path[96];
-    uint32_t serial = 0;
 
     (void)snprintf(path, sizeof(path), "%s/bailiwick.db", f->dir);
     const struct store_options options = {.path = path, .readers_max = 4};
     must(ca_open(f->dir, CONFIG_KEY_ECDSA_P256, "Test", &f->ca));
-    must(store_open(&options, modules, 4, &f->store));
+    must(store_open(&options, modules, 5, &f->store));
     must(access_open(f->cfg, f->store, &f->access));
-    must(delegate_serial_load(f->store, &serial));
-    must(zone_db_new(f->cfg, serial, &f->zones));
-    must(delegate_open(f->cfg, f->store, f->access, f->zones, &f->delegate));
+    must(zone_db_new(f->cfg, 1, &f->zones));
+    must(records_open(f->cfg, f->store, f->zones, &f->records));
+    must(delegate_open(f->cfg, f->store, f->access, f->zones, f->records, &f->delegate));
     const struct acme_options acme = {.cfg = f->cfg,
                                       .store = f->store,
                                       .access = f->access,
                                       .ca = f->ca,
                                       .zones = f->zones,
                                       .delegate = f->delegate,
+                                      .records = f->records,
                                       .https_port = 443,
                                       .resolve = &f->resolve,
                                       .is_chaos = f->is_chaos};
@@ -110,6 +112,7 @@ SUPPORT void fx_stop(struct fx *f)
     store_close(f->store);
     ca_close(f->ca);
     delegate_close(f->delegate);
+    records_close(f->records);
     zone_db_free(f->zones);
     access_close(f->access);
 }

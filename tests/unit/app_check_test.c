@@ -149,9 +149,50 @@ static void test_preauthorized(void **state)
     must_not_say(SECRET);
 }
 
+static void test_dns(void **state)
+{
+    static const struct {
+        const char *yaml, *line;
+    } CASES[] = {
+        {"zones: [{name: 10.in-addr.arpa, plain: true}]\n",
+         "  zone           10.in-addr.arpa, served plain, ingress none\n"},
+        {"zones: [{name: a.test, file: /dev/null}]\n", "                 file /dev/null\n"},
+        {"zones: [{name: a.test, transfer: {allow: [10.0.0.0/8], notify: [10.0.0.1]}}]\n",
+         "                 transfer to 10.0.0.0/8, telling 10.0.0.1:53\n"},
+        {"zones: [{name: a.test, transfer: {allow: [10.0.0.0/8], key: ns2}}]\n",
+         "                 transfer to 10.0.0.0/8 with the key of ns2\n"},
+        {"zones: [{name: a.test, transfer: {key: ns2}}]\n",
+         "note: zone 'a.test' is transferred with the key of 'ns2', which is no client here"},
+        {"zones: [{name: a.test, transfer: {allow: ['::/0']}}]\n",
+         "warning: anybody may transfer zone 'a.test'\n"},
+        {"dns: {rate_limit: 20}\n", "  rate limit     20 UDP answers a second to one network\n"},
+        {"dns: {query_log: true}\n", "  query log      on\n"},
+        {"dns: {hmac_md5: true}\n", "warning: dns.hmac_md5: true; TSIG by HMAC-MD5"},
+        {"dns: {forward: {networks: [10.0.0.0/8], upstreams: [9.9.9.9]}}\n",
+         "  forwarding     for 10.0.0.0/8, to 9.9.9.9:53\n"},
+        {"dns: {forward: {networks: [10.0.0.0/8], routes: {b.test: 10.0.0.1}}}\n",
+         "  forwarding     for 10.0.0.0/8\n                 b.test to 10.0.0.1:53\n"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(CASES); i++) {
+        assert_int_equal(check(CASES[i].yaml), CLI_OK);
+        must_say(CASES[i].line);
+    }
+    assert_int_equal(check("zones: [{name: a.test, transfer: {key: NS2, allow: ['::/0']}}]\n"
+                           "clients: [{name: ns2, secret: " SECRET ", names: []}]\n"),
+                     CLI_OK);
+    must_not_say("no client here");
+    must_not_say("anybody");
+    must_not_say("outside the zones");
+    must_not_say("forwarding");
+    assert_int_equal(check("zones: [{name: a.test, file: /nonexistent/x}]\n"), CLI_CONFIG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_dns),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_preauthorized),

@@ -163,12 +163,65 @@ static void answers_come_back(void **state)
     assert_non_null(strstr(server.request, "DELETE /api/v1/clients HTTP/1.1\r\n"));
 }
 
+/* Bodies and answers that are no JSON. */
+static void texts_come_and_go(void **state)
+{
+    struct config cfg = {.state_dir = dir};
+    struct server server = {.answer = "HTTP/1.1 418 No\r\nContent-Length: 5\r\n\r\na\n\x80"
+                                      "bc"};
+    const struct control_call call = {.method = "POST",
+                                      .path = "/api/v1/zones/./import?label=a",
+                                      .content_type = "text/dns",
+                                      .body = "x A 10.0.0.1 ; }",
+                                      .body_len = 16,
+                                      .timeout_s = 20};
+    struct buf answer = BUF_INIT(5);
+    struct buf small = BUF_INIT(4);
+    pthread_t thread;
+    long status = 0;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        memset(server.request, 0, sizeof(server.request));
+        server.listener = listen_here();
+        assert_int_equal(pthread_create(&thread, NULL, serve_once, &server), 0);
+        struct err e = control_exchange(&cfg, &call, i == 0 ? &answer : &small, &status);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(close(server.listener), 0);
+        assert_int_equal(unlink(socket_path), 0);
+        assert_int_equal(e.code, i == 0 ? ERR_OK : ERR_IO);
+    }
+    assert_int_equal(status, 418);
+    assert_string_equal(buf_str(&answer), "a\n\x80"
+                                          "bc");
+    assert_non_null(strstr(server.request, "POST /api/v1/zones/./import?label=a HTTP/1.1\r\n"));
+    assert_non_null(strstr(server.request, "Content-Type: text/dns\r\n"));
+    assert_null(strstr(server.request, "Expect"));
+    assert_non_null(strstr(server.request, "\r\n\r\nx A 10.0.0.1 ; }"));
+    assert_int_equal(control_refused(&answer).code, ERR_REJECTED);
+    assert_string_equal(err_trace()->text, "the daemon refused without a reason");
+    buf_clear(&answer);
+    buf_clear(&small);
+}
+
+static void escaped_text_stands_in_a_query(void **state)
+{
+    struct buf out = BUF_INIT(256);
+
+    (void)state;
+    control_escape(&out, "a-Z_0.~ &=%\\\xc3\n");
+    assert_string_equal(buf_str(&out), "a-Z_0.~%20%26%3D%25%5C%C3%0A");
+    buf_clear(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_daemon_is_not_found),
         cmocka_unit_test(other_failures_are_told_apart),
         cmocka_unit_test(answers_come_back),
+        cmocka_unit_test(texts_come_and_go),
+        cmocka_unit_test(escaped_text_stands_in_a_query),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

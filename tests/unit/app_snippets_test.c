@@ -55,7 +55,8 @@ static void write_some_blocks(const char *yaml, const char *const *patterns,
         assert_int_equal(name_pattern_parse(patterns[n], strlen(patterns[n]), &names[n], NULL).code,
                          ERR_OK);
     }
-    struct snippet_facts facts = {cfg, "traefik", SECRET, names, n, fingerprint, is_preauthorized};
+    struct snippet_facts facts = {cfg, "traefik",   SECRET,           names,
+                                  n,   fingerprint, is_preauthorized, n == 0};
     snippets_write(&facts, out);
     assert_int_equal(buf_check(out).code, ERR_OK);
     buf_clear(&problems);
@@ -104,6 +105,23 @@ static void standard_ports(void **state)
         "caServer: \"https://ca.svc.test/acme/directory\"\n      caCertificates: [root.pem]\n",
         "resolvers: [\"10.0.0.1:53\"]\n",
         "- main: \"svc.test\"\n            sans: [\"*.svc.test\"]\n",
+        "\n# --- nsupdate, RFC 2136 ---\n(umask 077 && cat > traefik.key <<'EOF'\n"
+        "key \"traefik\" {\n\talgorithm hmac-sha256;\n\tsecret \"" SECRET "\";\n};\nEOF\n)\n",
+        "# nsupdate -k traefik.key <<'EOF'\n# server 10.0.0.1 53\n"
+        "# update add svc.test. 300 A 10.0.0.7\n# send\n# EOF\n",
+        "\n# --- lego, rfc2136 ---\n",
+        "export RFC2136_NAMESERVER=10.0.0.1:53\nexport RFC2136_TSIG_ALGORITHM=hmac-sha256.\n"
+        "export RFC2136_TSIG_KEY=traefik\nexport RFC2136_TSIG_SECRET=" SECRET
+        "\nexport RFC2136_SEQUENCE_INTERVAL=1\n",
+        "--server https://ca.svc.test/acme/directory --dns rfc2136",
+        "\n# --- certbot, dns-rfc2136 ---\n",
+        "dns_rfc2136_server = 10.0.0.1\ndns_rfc2136_port = 53\ndns_rfc2136_name = traefik\n"
+        "dns_rfc2136_secret = " SECRET "\ndns_rfc2136_algorithm = HMAC-SHA256\n",
+        "  --dns-rfc2136-propagation-seconds 0 -d svc.test -d '*.svc.test'\n",
+        "\n# --- acme.sh, dns_nsupdate ---\n",
+        "export NSUPDATE_SERVER=10.0.0.1\nexport NSUPDATE_SERVER_PORT=53\n"
+        "export NSUPDATE_KEY=\"$PWD/traefik.key\"\n",
+        "  --dns dns_nsupdate --dnssleep 2 -d svc.test -d '*.svc.test'\n",
     };
     struct buf out = BUF_INIT(SNIPPETS_MAX);
 
@@ -114,10 +132,32 @@ static void standard_ports(void **state)
             fail_msg("missing: %s", lines[i]);
         }
     }
-    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 5);
+    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 9);
     assert_null(strstr(buf_str(&out), "disable"));
     assert_null(strstr(buf_str(&out), "preauthorized"));
     assert_null(strstr(buf_str(&out), "tlsChallenge"));
+    buf_clear(&out);
+}
+
+static void a_key_has_one_block(void **state)
+{
+    static const char *const lines[] = {
+        "key \"traefik\" {\n\talgorithm hmac-sha256;\n\tsecret \"" SECRET "\";\n};\n",
+        "#   - id: traefik\n#     algorithm: hmac-sha256\n#     secret: " SECRET "\n",
+        "#   name: \"traefik\"\n#   algorithm: hmac-sha256\n#   secret: \"" SECRET "\"\n",
+    };
+    static const char *const none[] = {NULL};
+    struct buf out = BUF_INIT(SNIPPETS_MAX);
+
+    (void)state;
+    write_blocks(STANDARD, none, NULL, &out);
+    for (size_t i = 0; i < ARRAY_N(lines); i++) {
+        if (strstr(buf_str(&out), lines[i]) == NULL) {
+            fail_msg("missing: %s", lines[i]);
+        }
+    }
+    assert_int_equal(occurrences(buf_str(&out), "# --- "), 1);
+    assert_null(strstr(buf_str(&out), "acme"));
     buf_clear(&out);
 }
 
@@ -184,7 +224,7 @@ static void preauthorized_clients_need_no_challenge(void **state)
     assert_non_null(strstr(block, traefik));
     assert_true(strstr(block, "export LEGO_CA_CERTIFICATES") < strstr(block, traefik));
     assert_non_null(strstr(buf_str(&out), "belongs to the client and needs no challenges.\n"));
-    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 7);
+    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 11);
     buf_clear(&out);
 }
 
@@ -246,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quoting_gives_one_shell_word),
         cmocka_unit_test(standard_ports),
+        cmocka_unit_test(a_key_has_one_block),
         cmocka_unit_test(every_client_gets_its_binding),
         cmocka_unit_test(preauthorized_clients_need_no_challenge),
         cmocka_unit_test(other_ports_turn_the_propagation_check_off),

@@ -28,7 +28,7 @@
     "  - {name: all, secret: " SECRET_B ", names: ['*']}\n"
 #define PREAUTHORIZED                                                                              \
     CLIENTS "  - {name: Pre, secret: " SECRET_B ", names: ['*'], networks: [10.1.0.0/16], "        \
-            "preauthorized: true, limits: false}\n"
+            "preauthorized: true, limits: false, records: false}\n"
 
 struct fixture {
     char dir[64];
@@ -343,31 +343,35 @@ static void test_longest_mac_key(void **state)
 }
 
 /* What the client "web" of the store is. */
-static void expect_flags(struct fixture *f, bool is_preauthorized, bool has_limits)
+static void expect_flags(struct fixture *f, bool is_preauthorized, bool has_limits,
+                         bool has_records)
 {
     struct access_client_info *list = NULL;
     size_t n = 0;
 
     assert_int_equal(access_is_preauthorized(f->access, "WEB"), is_preauthorized);
     assert_int_equal(access_has_limits(f->access, "WEB"), has_limits);
+    assert_int_equal(access_has_records(f->access, "WEB"), has_records);
     must(access_list(f->access, &list, &n));
     assert_true(n >= 1);
     assert_string_equal(list[n - 1].name, "web");
     assert_int_equal(list[n - 1].is_preauthorized, is_preauthorized);
     assert_int_equal(list[n - 1].has_limits, has_limits);
+    assert_int_equal(list[n - 1].has_records, has_records);
     access_list_free(list, n);
 }
 
 static void test_flags(void **state)
 {
     static const struct {
-        bool is_preauthorized, has_no_limits;
+        bool is_preauthorized, has_no_limits, has_no_records;
         const char *detail;
     } CASES[] = {
-        {false, false, "x.test"},
-        {true, false, "preauthorized; x.test"},
-        {false, true, "no limits; x.test"},
-        {true, true, "preauthorized; no limits; x.test"},
+        {false, false, false, "x.test"},
+        {true, false, false, "preauthorized; x.test"},
+        {false, true, false, "no limits; x.test"},
+        {false, false, true, "no records; x.test"},
+        {true, true, true, "preauthorized; no limits; no records; x.test"},
     };
     static const char *const NAMES[] = {"x.test"};
     struct fixture *f = fixture_new(PREAUTHORIZED);
@@ -380,22 +384,66 @@ static void test_flags(void **state)
     assert_true(access_has_limits(f->access, "all"));
     assert_true(access_is_preauthorized(f->access, "pre"));
     assert_false(access_has_limits(f->access, "pre"));
+    assert_false(access_has_records(f->access, "nobody"));
+    assert_true(access_has_records(f->access, "all"));
+    assert_false(access_has_records(f->access, "pre"));
     for (size_t i = 0; i < ARRAY_N(CASES); i++) {
         const struct access_new_client web = {.name = "web",
                                               .patterns = NAMES,
                                               .patterns_n = 1,
                                               .is_preauthorized = CASES[i].is_preauthorized,
-                                              .has_no_limits = CASES[i].has_no_limits};
+                                              .has_no_limits = CASES[i].has_no_limits,
+                                              .has_no_records = CASES[i].has_no_records};
         char detail[64] = "";
         must(access_client_create(f->access, &web, secret));
-        expect_flags(f, CASES[i].is_preauthorized, !CASES[i].has_no_limits);
+        expect_flags(f, CASES[i].is_preauthorized, !CASES[i].has_no_limits,
+                     !CASES[i].has_no_records);
         stop(f);
         must(start(f));
-        expect_flags(f, CASES[i].is_preauthorized, !CASES[i].has_no_limits);
+        expect_flags(f, CASES[i].is_preauthorized, !CASES[i].has_no_limits,
+                     !CASES[i].has_no_records);
         must(store_read(f->store, "test.audit", newest_detail, detail));
         assert_string_equal(detail, CASES[i].detail);
         must(access_client_remove(f->access, "web"));
         assert_false(access_is_preauthorized(f->access, "web"));
+    }
+    fixture_free(f);
+}
+
+/* A client without names signs transfers and may do nothing else. */
+static void test_keys_without_names(void **state)
+{
+    static const char *const NAMES[] = {"x.test"};
+    static const struct access_new_client BAD[] = {
+        {.name = "ns2"},
+        {.name = "ns2", .is_key_only = true, .patterns = NAMES, .patterns_n = 1},
+        {.name = "ns2", .is_key_only = true, .is_preauthorized = true},
+    };
+    const struct access_new_client ns2 = {.name = "ns2", .is_key_only = true};
+    struct fixture *f = fixture_new(CLIENTS "  - {name: ns1, secret: " SECRET_B ", names: []}\n");
+    char secret[CLIENT_SECRET_MAX + 1];
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(BAD); i++) {
+        assert_int_equal(access_client_create(f->access, &BAD[i], secret).code, ERR_MALFORMED);
+        assert_non_null(strstr(err_trace()->text, "client ns2 "));
+    }
+    assert_false(access_exists(f->access, "ns2"));
+    must(access_client_create(f->access, &ns2, secret));
+    stop(f);
+    must(start(f));
+    for (size_t i = 0; i < 2; i++) {
+        static const char *const KEYS[] = {"ns1", "ns2"};
+        uint8_t key[ACCESS_KEY_MAX];
+        char name[CLIENT_NAME_MAX + 1];
+        size_t len = 0;
+        struct ident id;
+        ident_from_stored("x.test", false, &id);
+        assert_false(access_may(f->access, KEYS[i], &id));
+        assert_false(access_may_publish(f->access, KEYS[i], "x.test"));
+        must(access_key(f->access, KEYS[i], key, &len, name));
+        assert_string_equal(name, KEYS[i]);
+        assert_true(len >= CLIENT_SECRET_MIN / 4 * 3);
     }
     fixture_free(f);
 }
@@ -452,7 +500,7 @@ static void test_old_clients_get_the_defaults(void **state)
     must(store_write(f->store, "test.old", add_old_row, NULL));
     store_close(f->store);
     must(start(f));
-    expect_flags(f, false, true);
+    expect_flags(f, false, true, true);
     assert_int_equal(auth(f, "web", SECRET_B, "10.0.0.1", name, &is_network), ERR_OK);
     fixture_free(f);
 }
@@ -714,6 +762,7 @@ int main(void)
         cmocka_unit_test(test_mac_keys),
         cmocka_unit_test(test_longest_mac_key),
         cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_keys_without_names),
         cmocka_unit_test(test_networks_that_name_an_address),
         cmocka_unit_test(test_old_clients_get_the_defaults),
         cmocka_unit_test(test_open_mode),

@@ -24,6 +24,41 @@ static void test_control_socket(void **state)
     (void)close(fd);
 }
 
+/* A zone as text is longer than anything a network peer may send. */
+static void test_long_bodies_on_the_control_socket(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        size_t len;
+        const char *says;
+    } cases[] = {
+        {HTTP_DRAIN_MAX, "len=1048576 last=7."},
+        {HTTP_DRAIN_MAX + 1, "len=1048577 last=7."},
+        {LONG_MAX_BODY, "len=3145728 last=7."},
+        {LONG_MAX_BODY + 1, "HTTP/1.1 413 "},
+    };
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+    memcpy(sa.sun_path, f->control, strlen(f->control));
+    for (size_t i = 0; i < ARRAY_N(cases); i++) {
+        char answer[ANSWER_MAX];
+        char head[128];
+        AUTO(mem_freep) char *body = mem_zalloc(cases[i].len);
+        assert_non_null(body);
+        body[cases[i].len - 1] = 7;
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fd, (const struct sockaddr *)&sa, sizeof(sa)), 0);
+        (void)snprintf(head, sizeof(head),
+                       "POST /long HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n",
+                       cases[i].len);
+        say(fd, head);
+        put(fd, body, cases[i].len);
+        hear(fd, answer, cases[i].says, 1);
+        has(answer, cases[i].says);
+        (void)close(fd);
+    }
+}
+
 static void test_address_in_use(void **state)
 {
     struct fixture *f = *state;
@@ -85,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_control_socket, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_bodies_on_the_control_socket, setup, teardown),
         cmocka_unit_test_setup_teardown(test_address_in_use, setup, teardown),
         cmocka_unit_test(test_stale_socket_and_families),
     };

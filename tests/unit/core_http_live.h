@@ -83,6 +83,16 @@ static inline void on_error(void *ctx, const struct http_req *req, int status, c
     http_resp_text(resp, status, "text/plain", text);
 }
 
+/* Of a body that is longer than answers are: its length and last octet. */
+static inline void measure(void *ctx, const struct http_req *req, struct http_resp *resp)
+{
+    (void)ctx;
+    resp->content_type = "text/plain";
+    buf_printf(&resp->body, "len=%zu last=%d.", req->body_len,
+               req->body_len == 0 ? -1 : (int)req->body[req->body_len - 1]);
+}
+
+#define LONG_MAX_BODY (3u * HTTP_DRAIN_MAX)
 #define NETWORK (HTTP_ON_TLS | HTTP_ON_PLAIN)
 static const struct http_route ROUTES[] = {
     {HTTP_POST, NETWORK, "/echo", ECHO_MAX, echo, NULL},
@@ -90,6 +100,7 @@ static const struct http_route ROUTES[] = {
     {HTTP_DELETE, NETWORK, "/gone", 0, no_content, NULL},
     {HTTP_GET, NETWORK, "/broken", 0, broken, NULL},
     {HTTP_POST, HTTP_ON_CONTROL, "/admin", ECHO_MAX, echo, NULL},
+    {HTTP_POST, HTTP_ON_CONTROL, "/long", LONG_MAX_BODY, measure, NULL},
 };
 
 /* --- the client --- */

@@ -142,6 +142,7 @@ static void test_bad_tables(void **state)
         {{0, ANYWHERE, "/a", 0, nothing, NULL}},
         {{HTTP_GET, 0, "/a", 0, nothing, NULL}},
         {{HTTP_POST, ANYWHERE, "/a", HTTP_BODY_MAX + 1, nothing, NULL}},
+        {{HTTP_POST, HTTP_ON_CONTROL, "/a", HTTP_CONTROL_BODY_MAX + 1, nothing, NULL}},
         {{HTTP_GET, ANYWHERE, "/a", 0, nothing, NULL},
          {HTTP_GET | HTTP_POST, HTTP_ON_TLS, "/a", 0, nothing, NULL}},
     };

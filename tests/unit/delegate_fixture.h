@@ -26,6 +26,7 @@ struct fixture {
     struct store *store;
     struct access *access;
     struct zone_db *zones;
+    struct records *records;
     struct delegate *delegate;
     struct zone_reader *reader;
     struct delegate_refusal refusal;
@@ -41,17 +42,17 @@ static inline void must(struct err e)
 
 static inline void fixture_start(struct fixture *f)
 {
-    const struct store_module modules[] = {ACCESS_STORE_MODULE, DELEGATE_STORE_MODULE};
+    const struct store_module modules[] = {ACCESS_STORE_MODULE, RECORDS_STORE_MODULE,
+                                           DELEGATE_STORE_MODULE};
     char path[96];
-    uint32_t serial = 0;
 
     (void)snprintf(path, sizeof(path), "%s/bailiwick.db", f->dir);
     const struct store_options options = {.path = path, .readers_max = 2};
-    must(store_open(&options, modules, 2, &f->store));
+    must(store_open(&options, modules, 3, &f->store));
     must(access_open(f->cfg, f->store, &f->access));
-    must(delegate_serial_load(f->store, &serial));
-    must(zone_db_new(f->cfg, serial, &f->zones));
-    must(delegate_open(f->cfg, f->store, f->access, f->zones, &f->delegate));
+    must(zone_db_new(f->cfg, 1, &f->zones));
+    must(records_open(f->cfg, f->store, f->zones, &f->records));
+    must(delegate_open(f->cfg, f->store, f->access, f->zones, f->records, &f->delegate));
     must(zone_reader_new(f->zones, &f->reader));
 }
 
@@ -60,6 +61,7 @@ static inline void fixture_stop(struct fixture *f)
     zone_reader_free(f->reader);
     store_close(f->store);
     delegate_close(f->delegate);
+    records_close(f->records);
     zone_db_free(f->zones);
     access_close(f->access);
 }
@@ -70,7 +72,9 @@ static inline void fixture_restart(struct fixture *f)
     fixture_start(f);
 }
 
-static inline struct fixture *fixture_new_in(const char *delegate_zone, const char *extra_yaml)
+/* zones: as YAML list items. */
+static inline struct fixture *fixture_new_with(const char *zones, const char *delegate_zone,
+                                               const char *extra_yaml)
 {
     struct fixture *f = mem_zalloc(sizeof(*f));
     struct buf problems = BUF_INIT(4096);
@@ -84,7 +88,7 @@ static inline struct fixture *fixture_new_in(const char *delegate_zone, const ch
                    "state_dir: %s\n"
                    "hostname: ca.svc.test\n"
                    "addresses: [127.0.0.1]\n"
-                   "zones:\n  - name: svc.test\n"
+                   "zones:\n%s"
                    "delegate_zone: %s\n"
                    "clients:\n"
                    "  - {name: both, secret: " SECRET_A ", names: [svc.test, '*.svc.test']}\n"
@@ -94,7 +98,7 @@ static inline struct fixture *fixture_new_in(const char *delegate_zone, const ch
                    ", names: ['*.svc.test'], networks: [10.0.0.0/8]}\n"
                    "  - {name: public, secret: " SECRET_B ", names: ['*.example.org']}\n"
                    "%s",
-                   f->dir, delegate_zone, extra_yaml);
+                   f->dir, zones, delegate_zone, extra_yaml);
     struct err e = config_parse("test.yaml", yaml, strlen(yaml), &problems, &f->cfg);
     if (e.code != ERR_OK) {
         fail_msg("%s", buf_str(&problems));
@@ -102,6 +106,11 @@ static inline struct fixture *fixture_new_in(const char *delegate_zone, const ch
     buf_clear(&problems);
     fixture_start(f);
     return f;
+}
+
+static inline struct fixture *fixture_new_in(const char *delegate_zone, const char *extra_yaml)
+{
+    return fixture_new_with("  - name: svc.test\n", delegate_zone, extra_yaml);
 }
 
 static inline struct fixture *fixture_new(const char *extra_yaml)

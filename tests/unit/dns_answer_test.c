@@ -1,8 +1,8 @@
 #include <ldns/ldns.h>
-#include <stdlib.h>
 
 #include "core/util/mem.h"
 #include "dns/answer.h"
+#include "tests/unit/dns_answer_world.h"
 #include "tests/unit/dns_maker.h"
 
 #define SVC_SOA "svc.test 5 SOA ca.svc.test. hostmaster.svc.test. 100 60 60 604800 5"
@@ -50,53 +50,6 @@ static void close_fixture(struct fixture *f)
     zone_read_end(f->reader);
     zone_reader_free(f->reader);
     zone_db_free(f->db);
-}
-
-/* "owner TTL TYPE rdata" without "IN", without the owner's last dot. */
-static void put_section(struct buf *b, const char *title, ldns_rr_list *list)
-{
-    for (size_t i = 0; i < ldns_rr_list_rr_count(list); i++) {
-        char *text = ldns_rr2str(ldns_rr_list_rr(list, i));
-        assert_non_null(text);
-        char *owner_end = strstr(text, ".\t");
-        char *type = strstr(text, "\tIN\t");
-        assert_non_null(owner_end);
-        assert_non_null(type);
-        *owner_end = '\0';
-        *type = '\0';
-        text[strcspn(text, "\n")] = '\0';
-        char *rest = type + 4;
-        rest[strcspn(rest, "\n")] = '\0';
-        for (char *tab = strchr(rest, '\t'); tab != NULL; tab = strchr(tab, '\t')) {
-            *tab = ' ';
-        }
-        size_t n = strlen(rest);
-        while (n > 0 && rest[n - 1] == ' ') {
-            rest[--n] = '\0';
-        }
-        buf_printf(b, "%s%s%s %s %s", b->len == 0 ? "" : "; ", title, text, owner_end + 2, rest);
-        free(text); /* allow: ldns allocated it */
-    }
-}
-
-/* The answer as a line: "RCODE [aa] [tc]", then "; records" by section (authority "A:", additional
- * "+:"). */
-static void render(const uint8_t *packet, size_t len, struct buf *b)
-{
-    ldns_pkt *pkt = NULL;
-
-    buf_reset(b);
-    assert_int_equal(ldns_wire2pkt(&pkt, packet, len), LDNS_STATUS_OK);
-    char *rcode = ldns_pkt_rcode2str(ldns_pkt_get_rcode(pkt));
-    buf_printf(b, "%s%s%s", rcode, ldns_pkt_aa(pkt) ? " aa" : "", ldns_pkt_tc(pkt) ? " tc" : "");
-    free(rcode); /* allow: ldns allocated it */
-    assert_true(ldns_pkt_qr(pkt));
-    assert_false(ldns_pkt_ra(pkt));
-    assert_int_equal(ldns_pkt_id(pkt), 0xbeef);
-    put_section(b, "", ldns_pkt_answer(pkt));
-    put_section(b, "A:", ldns_pkt_authority(pkt));
-    put_section(b, "+:", ldns_pkt_additional(pkt));
-    ldns_pkt_free(pkt);
 }
 
 struct row {

@@ -18,7 +18,7 @@ static void key_path(const struct fixture *f, char out[KEY_PATH_MAX])
 static enum err_code try_open(struct fixture *f)
 {
     struct delegate *d = NULL;
-    struct err e = delegate_open(f->cfg, f->store, f->access, f->zones, &d);
+    struct err e = delegate_open(f->cfg, f->store, f->access, f->zones, f->records, &d);
 
     delegate_close(d);
     return e.code;
@@ -57,18 +57,14 @@ static void test_values_survive_a_restart(void **state)
 {
     struct fixture *f = fixture_new("");
     char one[TXT_VALUE_LEN + 1], two[TXT_VALUE_LEN + 1], detail[400];
-    uint32_t serial = 0;
-    uint32_t again = 0;
+    uint32_t serial = zone_serial(f->zones);
     (void)state;
 
-    must(delegate_serial_load(f->store, &serial));
     must(publish_as(f, "both", "_acme-challenge.svc.test", digest_n(1, one)));
     must(publish_as(f, "wild", "_acme-challenge.x.svc.test", digest_n(2, two)));
     assert_true(zone_serial(f->zones) > serial);
     serial = zone_serial(f->zones);
     fixture_restart(f);
-    must(delegate_serial_load(f->store, &again));
-    assert_int_equal(again, serial);
     assert_true(zone_serial(f->zones) >= serial);
     assert_int_equal(check_of(f, "svc.test", one, detail), DELEGATE_FOUND);
     assert_int_equal(check_of(f, "x.svc.test", two, detail), DELEGATE_FOUND);

@@ -73,7 +73,7 @@ static bool is_shown(struct fixture *f, const char *base, const char *text, size
     return is_there;
 }
 
-static size_t records_at(struct fixture *f, const char *base)
+static size_t texts_at(struct fixture *f, const char *base)
 {
     size_t n = 0;
 
@@ -117,10 +117,10 @@ static void test_refused(void **state)
     assert_int_equal(put(f, "svc.test", "", A), ERR_MALFORMED);
     must(store_write(f->store, "test.persist", job_tx, &past));
     assert_int_equal(past.code, ERR_MALFORMED);
-    assert_int_equal(records_at(f, "svc.test"), 0);
+    assert_int_equal(texts_at(f, "svc.test"), 0);
     longest[ZONE_PERSIST_TEXT_MAX] = '\0'; /* exactly as long as may be */
     assert_int_equal(put(f, "svc.test", "a", longest), ERR_OK);
-    assert_int_equal(records_at(f, "svc.test"), 1);
+    assert_int_equal(texts_at(f, "svc.test"), 1);
     fixture_free(f);
 }
 
@@ -131,35 +131,35 @@ static void test_life(void **state)
     uint32_t serial = zone_serial(f->zones);
     (void)state;
 
-    assert_int_equal(records_at(f, "x.svc.test"), 0);
+    assert_int_equal(texts_at(f, "x.svc.test"), 0);
     assert_int_equal(put(f, "X.svc.test", "a", A), ERR_OK);
     assert_true(is_shown(f, "x.svc.test", A, NULL));
     assert_true(zone_serial(f->zones) > serial);
     assert_int_equal(put(f, "x.svc.test", "b", B), ERR_OK);
-    assert_int_equal(records_at(f, "x.svc.test"), 2);
+    assert_int_equal(texts_at(f, "x.svc.test"), 2);
     assert_int_equal(put(f, "x.svc.test", "a", A "; policy=wildcard"), ERR_OK);
-    assert_int_equal(records_at(f, "x.svc.test"), 2);
+    assert_int_equal(texts_at(f, "x.svc.test"), 2);
     assert_true(is_shown(f, "x.svc.test", A "; policy=wildcard", NULL));
     assert_int_equal(put(f, "x.svc.test", "c", B), ERR_OK); /* no RR twice */
-    assert_int_equal(records_at(f, "x.svc.test"), 2);
+    assert_int_equal(texts_at(f, "x.svc.test"), 2);
     assert_int_equal(put(f, "svc.test", "a", A), ERR_OK);
     assert_int_equal(store_write(f->store, "test.persist", job_tx, &undone).code, ERR_BAD_STATE);
     assert_int_equal(undone.code, ERR_OK);
-    assert_int_equal(records_at(f, "y.svc.test"), 0);
+    assert_int_equal(texts_at(f, "y.svc.test"), 0);
     fixture_restart(f);
-    assert_int_equal(records_at(f, "x.svc.test"), 2);
+    assert_int_equal(texts_at(f, "x.svc.test"), 2);
     assert_true(is_shown(f, "svc.test", A, NULL));
     remove_account(f, "nobody");
     remove_account(f, "a");
-    assert_int_equal(records_at(f, "svc.test"), 0);
-    assert_int_equal(records_at(f, "x.svc.test"), 1);
+    assert_int_equal(texts_at(f, "svc.test"), 0);
+    assert_int_equal(texts_at(f, "x.svc.test"), 1);
     assert_true(is_shown(f, "x.svc.test", B, NULL));
     remove_account(f, "b");
     assert_true(is_shown(f, "x.svc.test", B, NULL)); /* c has the same text */
     remove_account(f, "c");
-    assert_int_equal(records_at(f, "x.svc.test"), 0);
+    assert_int_equal(texts_at(f, "x.svc.test"), 0);
     fixture_restart(f);
-    assert_int_equal(records_at(f, "x.svc.test"), 0);
+    assert_int_equal(texts_at(f, "x.svc.test"), 0);
     fixture_free(f);
 }
 
@@ -176,7 +176,7 @@ static void test_bounds(void **state)
     }
     assert_int_equal(put(f, "svc.test", "one more", A), ERR_LIMIT);
     assert_int_equal(put(f, "svc.test", account, A), ERR_OK); /* replaced */
-    assert_int_equal(records_at(f, "svc.test"), ZONE_PERSIST_MAX);
+    assert_int_equal(texts_at(f, "svc.test"), ZONE_PERSIST_MAX);
     remove_account(f, "account 0");
     assert_int_equal(put(f, "svc.test", "one more", B), ERR_OK);
     for (unsigned i = 0; i < 48; i++) { /* 47 of the longest are all that an answer has room for */
@@ -185,10 +185,10 @@ static void test_bounds(void **state)
         text[ZONE_PERSIST_TEXT_MAX] = '\0';
         assert_int_equal(put(f, "x.svc.test", account, text), i < 47 ? ERR_OK : ERR_LIMIT);
     }
-    assert_int_equal(records_at(f, "x.svc.test"), 47);
+    assert_int_equal(texts_at(f, "x.svc.test"), 47);
     clock_shift((HOUR + 1) * INT64_C(1000)); /* expired ones make room at once */
     assert_int_equal(put(f, "x.svc.test", "one more", A), ERR_OK);
-    assert_int_equal(records_at(f, "x.svc.test"), 1);
+    assert_int_equal(texts_at(f, "x.svc.test"), 1);
     fixture_free(f);
 }
 
@@ -211,12 +211,12 @@ static void test_expiry(void **state)
     clock_shift((HOUR + 1) * INT64_C(1000));
     must(delegate_maintain(f->delegate, &n));
     assert_int_equal(n, 131);
-    assert_int_equal(records_at(f, "x.svc.test"), 1);
+    assert_int_equal(texts_at(f, "x.svc.test"), 1);
     assert_true(is_shown(f, "x.svc.test", B, NULL));
-    assert_int_equal(records_at(f, "n129.svc.test"), 0);
+    assert_int_equal(texts_at(f, "n129.svc.test"), 0);
     clock_shift(HOUR * INT64_C(1000));
     fixture_restart(f); /* expired ones are not loaded */
-    assert_int_equal(records_at(f, "x.svc.test"), 0);
+    assert_int_equal(texts_at(f, "x.svc.test"), 0);
     must(delegate_maintain(f->delegate, &n));
     assert_int_equal(n, 1);
     fixture_free(f);
@@ -239,7 +239,7 @@ static void test_zone_not_served_any_more(void **state)
     clock_shift((HOUR + 1) * INT64_C(1000));
     must(delegate_maintain(f->delegate, &n));
     assert_int_equal(n, 1);
-    assert_int_equal(records_at(f, "x.new.test"), 0);
+    assert_int_equal(texts_at(f, "x.new.test"), 0);
     fixture_free(f);
 }
 

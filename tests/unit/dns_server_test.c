@@ -1,16 +1,5 @@
-#include <arpa/inet.h>
-#include <errno.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
-
-#include "core/util/clock.h"
-#include "core/util/mem.h"
-#include "dns/answer.h"
-#include "dns/server.h"
-#include "tests/unit/dns_maker.h"
-
-enum { A = 1, SOA = 6, TXT = 16 };
+#include "dns/forward.h"
+#include "tests/unit/dns_server_world.h"
 
 struct fixture {
     struct zone_db *db;
@@ -44,43 +33,14 @@ static int dial(const struct fixture *f, const char *to, int type)
 {
     struct ip_endpoint ep = f->ep;
     struct sockaddr_storage sa;
-    struct timeval patience = {10, 0};
 
     assert_int_equal(ip_parse(to, &ep.addr).code, ERR_OK);
     socklen_t len = ip_endpoint_sockaddr(&ep, &sa);
     int fd = socket(sa.ss_family, type, 0);
     assert_true(fd >= 0);
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    patience(fd, 10000);
     assert_int_equal(connect(fd, (const struct sockaddr *)&sa, len), 0);
     return fd;
-}
-
-static size_t frame(const uint8_t *query, size_t n, uint8_t *out)
-{
-    out[0] = (uint8_t)(n >> 8);
-    out[1] = (uint8_t)n;
-    memcpy(out + 2, query, n);
-    return n + 2;
-}
-
-static void read_all(int fd, uint8_t *out, size_t n)
-{
-    for (size_t at = 0; at < n;) {
-        ssize_t got = recv(fd, out + at, n - at, 0);
-        assert_true(got > 0);
-        at += (size_t)got;
-    }
-}
-
-/* One framed answer; returns its length. */
-static size_t read_frame(int fd, uint8_t *out)
-{
-    uint8_t len[2];
-
-    read_all(fd, len, 2);
-    size_t n = (size_t)len[0] << 8 | len[1];
-    read_all(fd, out, n);
-    return n;
 }
 
 static void test_port_in_use(void **state)
@@ -249,8 +209,8 @@ static void test_tcp_closes(void **state)
         uint8_t bytes[20];
         size_t len;
         int64_t shift_s;
-    } rows[] = {{{0, 0}, 2, 0},                /* no message */
-                {{0xff, 0xff}, 2, 0},          /* longer than a query can be */
+    } rows[] = {{{0, 0}, 2, 0}, /* no message */
+                {{0xff, 0xff, 1}, 3, DNS_TCP_PARTIAL_S + 1},
                 {{0, 12, 1, 2, 0x80}, 14, 0},  /* a response */
                 {{0, 5, 1, 2, 3, 4, 5}, 7, 0}, /* less than a header */
                 {{0, 30, 1, 2}, 4, DNS_TCP_PARTIAL_S + 1},
@@ -280,59 +240,194 @@ static void test_tcp_closes(void **state)
     close_fixture(&f);
 }
 
-static void test_tcp_connection_limit(void **state)
+/* A request's answer leaves from the address that was asked, whichever thread sends it. */
+static void test_udp_request(void **state)
 {
-    enum { N = 1200 };
-    struct config *cfg = make_config(MAKER_CONFIG);
-    struct fixture f = {NULL, NULL, {{0, {0}}, 0}};
-    int *fds = mem_array(N, sizeof(int));
+    static const struct {
+        const char *listen, *ask;
+    } rows[] = {{"127.0.0.1:0", "127.0.0.1"}, {"0.0.0.0:0", "127.0.0.77"}, {"[::]:0", "::1"}};
     uint8_t query[512];
-    uint8_t framed[514];
     uint8_t out[2048];
 
     (void)state;
-    assert_non_null(fds);
-    assert_int_equal(zone_db_new(cfg, 100, &f.db).code, ERR_OK);
-    assert_int_equal(ip_endpoint_parse("127.0.0.1:0", 0, &f.ep).code, ERR_OK);
-    assert_int_equal(dns_server_bind(f.db, &f.ep, 1, 1, 1, &f.server).code, ERR_OK);
-    assert_int_equal(dns_server_start(f.server).code, ERR_OK);
-    f.ep = dns_server_endpoint(f.server, 0);
-    size_t n = frame(query, make_query("svc.test", SOA, query), framed);
-    size_t open_n = 0;
-    for (size_t i = 0; i < N; i++) { /* as many as this process may have; the newest is served */
-        struct sockaddr_storage sa;
-        socklen_t len = ip_endpoint_sockaddr(&f.ep, &sa);
-        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
-        if (fds[i] < 0) {
-            break;
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        struct world *w = open_world(rows[i].listen, echo, NULL);
+        int fd = dial_from(w, NULL, rows[i].ask, SOCK_DGRAM);
+        open_gate(w);
+        for (unsigned k = 0; k < 50; k++) {
+            size_t n = make_update(k, query);
+            assert_int_equal(send(fd, query, n, 0), (ssize_t)n);
+            assert_int_equal(recv(fd, out, sizeof(out), 0), (ssize_t)n);
+            assert_int_equal(out[1], k);
+            assert_int_equal(out[2], 0xa8);
         }
-        open_n = i + 1;
-        assert_int_equal(connect(fds[i], (const struct sockaddr *)&sa, len), 0);
+        (void)close(fd);
+        dns_server_free(w->server); /* what is counted is counted */
+        w->server = NULL;
+        close_world(w);
     }
-    assert_true(open_n > 100);
-    struct timeval patience = {10, 0};
-    int last = fds[open_n - 1];
-    assert_int_equal(setsockopt(last, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
-    assert_int_equal(send(last, framed, n, 0), (ssize_t)n);
-    assert_true(read_frame(last, out) > 12);
-    for (size_t i = 0; i < open_n; i++) {
-        (void)close(fds[i]);
+}
+
+/* Answers are bounded by what the question offers. */
+static void send_limits(void *ctx, struct dns_request *request)
+{
+    uint8_t message[DNS_UDP_EDNS_MAX + 1] = {0};
+    size_t limit = dns_request_limit(request);
+
+    (void)ctx;
+    message[0] = (uint8_t)(limit >> 8);
+    message[1] = (uint8_t)limit;
+    message[2] = 0x80;
+    assert_int_equal(dns_request_send(request, message, limit + 1).code, ERR_LIMIT);
+    assert_int_equal(dns_request_send(request, message, limit).code, ERR_OK);
+    assert_true(dns_request_wait(request, 0) || dns_request_is_tcp(request));
+    struct ip_addr peer = dns_request_peer(request);
+    assert_int_equal(peer.bytes[0], 127);
+    dns_request_end(request);
+}
+
+static void test_udp_limits(void **state)
+{
+    static const struct {
+        unsigned offer; /* 0: no EDNS */
+        size_t limit;
+    } rows[] = {{0, 512}, {100, 512}, {512, 512}, {900, 900}, {1232, 1232}, {4096, 1232}};
+    struct world *w = open_world("127.0.0.1:0", send_limits, NULL);
+    int fd = dial_from(w, NULL, "127.0.0.1", SOCK_DGRAM);
+    uint8_t query[512];
+    uint8_t out[2048];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        size_t n = make_update(1, query);
+        if (rows[i].offer != 0) {
+            n = make_edns(query, n, rows[i].offer, 0, 0);
+        }
+        assert_int_equal(send(fd, query, n, 0), (ssize_t)n);
+        assert_int_equal(recv(fd, out, sizeof(out), 0), (ssize_t)rows[i].limit);
+        assert_int_equal(out[0] << 8 | out[1], rows[i].limit);
     }
-    mem_free(fds);
-    close_fixture(&f);
-    config_free(cfg);
+    (void)close(fd);
+    close_world(w);
+}
+
+/* More than the queue holds: UDP is dropped, TCP hears SERVFAIL. */
+static void test_work_is_full(void **state)
+{
+    struct world *w = open_world("127.0.0.1:0", echo, NULL);
+    int udp = dial_from(w, NULL, "127.0.0.1", SOCK_DGRAM);
+    int tcp = dial_tcp(w);
+    uint8_t query[512];
+    uint8_t out[2048];
+    size_t n = make_update(1, query);
+
+    (void)state;
+    for (uint64_t i = 0; count_of(w).work_full == 0; i++) {
+        if (i == WORK_THREADS) {
+            wait_until(w, &w->inside, WORK_THREADS); /* the queue is empty again */
+        }
+        assert_true(i <= WORK_THREADS + WORK_QUEUE_MAX);
+        send_datagram(w, udp, query, n);
+    }
+    assert_int_equal(count_of(w).work, WORK_QUEUE_MAX + WORK_THREADS);
+    send_framed(tcp, query, n);
+    assert_true(read_frame(tcp, out) >= 12);
+    assert_int_equal(out[1], 1);
+    assert_int_equal(out[3] & 15, 2);
+    assert_serves(tcp);
+    (void)close(udp);
+    (void)close(tcp);
+    close_world(w);
+}
+
+/* --- forwarding: a forwarder that answers at once with what stands and its own address --------- */
+static struct ip_addr forward_peer;
+
+bool forward_is_allowed(const struct forward *forward, const struct ip_addr *peer)
+{
+    (void)forward;
+    return peer->bytes[3] == 1;
+}
+
+void forward_ask(struct forward *forward, struct dns_request *request)
+{
+    size_t begun_len = 0;
+    size_t *len = NULL;
+    uint8_t answer[DNS_UDP_EDNS_MAX];
+    const uint8_t *begun = dns_request_begun(request, &begun_len);
+    const uint8_t *query = dns_request_bytes(request, &len);
+
+    (void)forward;
+    memcpy(answer, begun_len != 0 ? begun : query, begun_len != 0 ? begun_len : *len);
+    answer[2] |= 0x80;
+    answer[9] = begun_len != 0 ? 99 : 77; /* told from ours by this */
+    forward_peer = dns_request_peer(request);
+    assert_int_equal(dns_request_send(request, answer, begun_len != 0 ? begun_len : *len).code,
+                     ERR_OK);
+    dns_request_end(request);
+}
+
+static void add_cname(struct zone_db *db)
+{
+    uint8_t owner[NAME_WIRE_MAX];
+    uint8_t target[NAME_WIRE_MAX];
+    size_t owner_len = make_name("out.svc.test", owner);
+    size_t target_len = make_name("www.example.org", target);
+    struct zone_rr rr = {5, 60, target, (uint16_t)target_len};
+    struct zone_edit *edit = NULL;
+
+    assert_int_equal(zone_edit_begin(db, &edit).code, ERR_OK);
+    assert_int_equal(zone_edit_records(edit, owner, owner_len, &rr, 1).code, ERR_OK);
+    assert_int_equal(zone_edit_commit(&edit).code, ERR_OK);
+}
+
+static void test_forward(void **state)
+{
+    static const struct {
+        const char *from, *name;
+        unsigned marked, rcode; /* marked: by the forwarder, 0: ours */
+    } rows[] = {
+        {"127.0.0.1", "www.example.org", 77, 0}, {"127.0.0.2", "www.example.org", 0, 5},
+        {"127.0.0.1", "out.svc.test", 99, 0},    {"127.0.0.2", "out.svc.test", 0, 0},
+        {"127.0.0.1", "a.svc.test", 0, 0},
+    };
+    int forwarder = 0; /* borrowed, never looked into */
+    struct dns_server_options o = {.forward = (struct forward *)(void *)&forwarder,
+                                   .tcp_threads = 1};
+    struct world *w = open_world("127.0.0.1:0", NULL, &o);
+    uint8_t query[512];
+    uint8_t out[2048];
+
+    (void)state;
+    add_cname(w->db);
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        int udp = dial_from(w, rows[i].from, "127.0.0.1", SOCK_DGRAM);
+        int tcp = dial_from(w, rows[i].from, "127.0.0.1", SOCK_STREAM);
+        size_t n = make_query(rows[i].name, A, query);
+        assert_int_equal(send(udp, query, n, 0), (ssize_t)n);
+        assert_true(recv(udp, out, sizeof(out), 0) >= (ssize_t)n);
+        assert_int_equal(out[9] >= 77 ? out[9] : 0, rows[i].marked);
+        assert_int_equal(out[3] & 15, rows[i].rcode);
+        send_framed(tcp, query, n);
+        assert_true(read_frame(tcp, out) >= n);
+        assert_int_equal(out[9] >= 77 ? out[9] : 0, rows[i].marked);
+        assert_int_equal(out[3] & 15, rows[i].rcode);
+        (void)close(udp);
+        (void)close(tcp);
+    }
+    assert_int_equal(count_of(w).forwarded, 4);
+    assert_int_equal(forward_peer.bytes[3], 1);
+    close_world(w);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_port_in_use),
-        cmocka_unit_test(test_tcp_closes),
-        cmocka_unit_test(test_udp),
-        cmocka_unit_test(test_publish_is_seen),
-        cmocka_unit_test(test_tcp_pipelined),
-        cmocka_unit_test(test_tcp_slow_reader),
-        cmocka_unit_test(test_tcp_connection_limit),
+        cmocka_unit_test(test_port_in_use),   cmocka_unit_test(test_tcp_closes),
+        cmocka_unit_test(test_udp),           cmocka_unit_test(test_publish_is_seen),
+        cmocka_unit_test(test_tcp_pipelined), cmocka_unit_test(test_tcp_slow_reader),
+        cmocka_unit_test(test_udp_request),   cmocka_unit_test(test_udp_limits),
+        cmocka_unit_test(test_work_is_full),  cmocka_unit_test(test_forward),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

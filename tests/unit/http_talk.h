@@ -50,7 +50,11 @@ static inline void talk_start(struct talk *t, const struct http_route *routes, s
     for (size_t i = 0; i < n; i++) {
         if ((routes[i].listeners & (unsigned)listener) != 0) {
             mine[mine_n] = routes[i];
-            mine[mine_n++].listeners = HTTP_ON_PLAIN;
+            mine[mine_n].listeners = HTTP_ON_PLAIN;
+            if (mine[mine_n].body_max > HTTP_BODY_MAX) {
+                mine[mine_n].body_max = HTTP_BODY_MAX; /* the control socket's may be longer */
+            }
+            mine_n++;
         }
     }
     const struct http_options options = {.binds = &bind,

@@ -16,7 +16,7 @@ struct world {
 
 static void world_start(struct world *w)
 {
-    struct http_route routes[16];
+    struct http_route routes[32];
     size_t n = 0;
 
     memset(w, 0, sizeof(*w));
@@ -75,6 +75,12 @@ static void refuses_bad_clients(void **state)
          "preauthorized: true or false was expected"},
         {"{\"name\":\"web\",\"names\":[\"x.test\"],\"limits\":0}", 400,
          "limits: true or false was expected"},
+        {"{\"name\":\"web\",\"names\":[\"x.test\"],\"records\":0}", 400,
+         "records: true or false was expected"},
+        {"{\"name\":\"web\",\"names\":[\"x.test\"],\"key_only\":true}", 400,
+         "client web is a key only and has names"},
+        {"{\"name\":\"web\",\"names\":[],\"key_only\":true,\"preauthorized\":true}", 400,
+         "client web is a key only and has a preauthorization"},
         {"{\"name\":\"web\",\"names\":[\"x.test\"],\"secret\":\"short\"}", 400, "at least 32"},
         {"{\"name\":\"both\",\"names\":[\"x.test\"]}", 409, "client both exists already"},
     };
@@ -118,18 +124,21 @@ static void flags_are_taken_and_listed(void **state)
     static const struct {
         const char *body;
         const char *says;
-        int preauthorized, limits;
+        int preauthorized, limits, records;
     } cases[] = {
         {"{\"name\":\"web\",\"names\":[\"x.test\"]}", "\"preauthorized\":false,\"limits\":true", 0,
-         1},
+         1, 1},
         {"{\"name\":\"web\",\"names\":[\"x.test\"],\"preauthorized\":null,\"limits\":null}",
-         "\"preauthorized\":false,\"limits\":true", 0, 1},
+         "\"preauthorized\":false,\"limits\":true,\"records\":true", 0, 1, 1},
         {"{\"name\":\"web\",\"names\":[\"x.test\"],\"preauthorized\":true}",
-         "\"preauthorized\":true,\"limits\":true", 1, 1},
+         "\"preauthorized\":true,\"limits\":true", 1, 1, 1},
         {"{\"name\":\"web\",\"names\":[\"x.test\"],\"preauthorized\":true,\"limits\":false}",
-         "\"preauthorized\":true,\"limits\":false", 1, 0},
+         "\"preauthorized\":true,\"limits\":false", 1, 0, 1},
         {"{\"name\":\"web\",\"names\":[\"x.test\"],\"preauthorized\":false,\"limits\":false}",
-         "\"preauthorized\":false,\"limits\":false", 0, 0},
+         "\"preauthorized\":false,\"limits\":false", 0, 0, 1},
+        {"{\"name\":\"web\",\"names\":[\"x.test\"],\"records\":false}", "\"records\":false", 0, 1,
+         0},
+        {"{\"name\":\"web\",\"key_only\":true}", "\"records\":true", 0, 1, 1},
     };
     struct world w;
     (void)state;
@@ -137,12 +146,15 @@ static void flags_are_taken_and_listed(void **state)
     world_start(&w);
     assert_int_equal(listed(&w, "both", "preauthorized"), 0);
     assert_int_equal(listed(&w, "both", "limits"), 1);
+    assert_int_equal(listed(&w, "both", "records"), 1);
     for (size_t i = 0; i < ARRAY_N(cases); i++) {
         expect(&w, 201, cases[i].says, "POST", CLIENTS, cases[i].body);
         assert_int_equal(access_is_preauthorized(w.f->access, "web"), cases[i].preauthorized);
         assert_int_equal(access_has_limits(w.f->access, "web"), cases[i].limits);
         assert_int_equal(listed(&w, "web", "preauthorized"), cases[i].preauthorized);
         assert_int_equal(listed(&w, "web", "limits"), cases[i].limits);
+        assert_int_equal(access_has_records(w.f->access, "web"), cases[i].records);
+        assert_int_equal(listed(&w, "web", "records"), cases[i].records);
         assert_false(talk_has(&w.talk, "secret"));
         expect(&w, 204, "", "DELETE", CLIENTS "/web", "");
     }

@@ -1,0 +1,295 @@
+#include "dns/service.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "dns/request_internal.h"
+#include "dns/zone_table.h"
+
+#include "core/util/clock.h"
+#include "core/util/log.h"
+#include "core/util/mem.h"
+
+#define HEADER_LEN 12u
+#define OPCODE_QUERY 0u
+#define OPCODE_UPDATE 5u
+#define RCODE_FORMERR 1u
+#define RCODE_SERVFAIL 2u
+#define RCODE_NOTIMP 4u
+#define RCODE_NOTAUTH 9u
+#define FLAG_TC 0x02u /* octet 2 */
+
+/* What one thread works with at a time: given out and taken back, so that the threads need no tools of
+ * their own. */
+struct seat {
+    struct seat *next;
+    struct zone_reader *reader;
+    struct watch_thread *watch; /* NULL: off */
+    uint8_t out[DNS_TCP_MAX];
+};
+
+struct dns_service {
+    struct dns_service_options o;
+    pthread_mutex_t lock; /* leaf: the list */
+    struct seat *seats;   /* nobody's now */
+};
+
+/* One request while it is worked for. */
+struct job {
+    struct dns_service *service;
+    struct dns_request *request;
+    struct seat *seat;
+    struct tsig tsig;
+    struct ip_addr peer;
+    uint8_t *packet; /* without its TSIG record */
+    size_t *len;
+    struct answer_in in;
+    struct answer_info info;
+};
+
+static void seat_free(struct seat *seat)
+{
+    if (seat != NULL) {
+        zone_reader_free(seat->reader);
+        mem_free(seat);
+    }
+}
+
+static struct err seat_new(const struct dns_service_options *o, struct seat **out)
+{
+    struct seat *seat = mem_zalloc(sizeof(*seat));
+
+    TRY_PTR(seat);
+    struct err e = zone_reader_new(o->zones, &seat->reader);
+    if (e.code == ERR_OK && o->watch != NULL) {
+        e = watch_thread_new(o->watch, &seat->watch);
+    }
+    if (e.code != ERR_OK) {
+        seat_free(seat);
+        return e;
+    }
+    *out = seat;
+    return err_ok();
+}
+
+struct err dns_service_new(const struct dns_service_options *options, struct dns_service **out)
+{
+    struct dns_service *service = mem_zalloc(sizeof(*service));
+
+    TRY_PTR(service);
+    service->o = *options;
+    (void)pthread_mutex_init(&service->lock, NULL);
+    *out = service;
+    return err_ok();
+}
+
+void dns_service_free(struct dns_service *service)
+{
+    if (service == NULL) {
+        return;
+    }
+    while (service->seats != NULL) {
+        struct seat *seat = service->seats;
+        service->seats = seat->next;
+        seat_free(seat);
+    }
+    (void)pthread_mutex_destroy(&service->lock);
+    mem_free(service);
+}
+
+static struct err take_seat(struct dns_service *service, struct seat **out)
+{
+    (void)pthread_mutex_lock(&service->lock);
+    struct seat *seat = service->seats;
+    if (seat != NULL) {
+        service->seats = seat->next;
+    }
+    (void)pthread_mutex_unlock(&service->lock);
+    if (seat == NULL) {
+        return seat_new(&service->o, out);
+    }
+    *out = seat;
+    return err_ok();
+}
+
+static void leave_seat(struct dns_service *service, struct seat *seat)
+{
+    (void)pthread_mutex_lock(&service->lock);
+    seat->next = service->seats;
+    service->seats = seat;
+    (void)pthread_mutex_unlock(&service->lock);
+}
+
+/* Sends the answer of len octets in the seat's buffer, signed if the request was; what UDP does not
+ * hold shrinks to its question, truncated. RFC 8945 §5.3 */
+static void send_answer(struct job *job, size_t len, bool is_signed)
+{
+    uint8_t *out = job->seat->out;
+    size_t limit = dns_request_limit(job->request);
+    size_t room = is_signed ? tsig_room(&job->tsig) : 0;
+
+    if (len == 0) {
+        return;
+    }
+    if (len + room > limit) {
+        size_t question_end = job->info.question_end;
+        len =
+            question_end >= HEADER_LEN && question_end + room <= limit ? question_end : HEADER_LEN;
+        out[2] |= FLAG_TC;
+        memset(out + 4, 0, 8);
+        out[5] = len > HEADER_LEN;
+    }
+    struct err e = is_signed ? tsig_sign(&job->tsig, clock_unix_s(), out, &len, limit) : err_ok();
+    if (e.code == ERR_OK) {
+        e = dns_request_send(job->request, out, len);
+    }
+    if (e.code != ERR_OK && e.code != ERR_NOT_FOUND) { /* not: the peer has gone */
+        log_err(LOG_WARN, "dns.answer.lost", e);
+    }
+}
+
+/* Counts and logs what was answered. */
+static void note(struct job *job, unsigned rcode)
+{
+    job->info.rcode = (uint16_t)rcode;
+    if (job->seat->watch != NULL) {
+        watch_note(job->seat->watch, &job->in, &job->info, ANSWER_WORK);
+    }
+}
+
+static void send_error(struct job *job, unsigned rcode, bool is_signed)
+{
+    size_t len =
+        answer_error(job->packet, *job->len, rcode, 0, job->seat->out, sizeof(job->seat->out));
+
+    send_answer(job, len, is_signed);
+    note(job, rcode);
+}
+
+/* What the question or zone section names, for counting; nothing when it cannot be read. */
+static void read_question(struct job *job)
+{
+    struct dns_name name;
+    struct zone_match match;
+    const uint8_t *p = job->packet;
+    size_t left = *job->len - HEADER_LEN; /* DNS threads hand on nothing shorter than a header */
+    size_t used = dns_name_read(p + HEADER_LEN, left, &name);
+
+    if (used == 0 || left - used < 4) {
+        return;
+    }
+    p += HEADER_LEN + used;
+    job->info.type = (uint16_t)(p[0] << 8 | p[1]);
+    job->info.question_end = HEADER_LEN + used + 4;
+    const struct zone_snapshot *snap = zone_read_begin(job->seat->reader);
+    if (zone_find(snap->table, &name, &match)) {
+        job->info.zone = (int16_t)match.zone->index;
+    }
+    zone_read_end(job->seat->reader);
+}
+
+static void update(struct job *job)
+{
+    const struct dns_service_options *o = &job->service->o;
+    size_t len =
+        update_handle(o->update, job->packet, *job->len, &job->tsig, &job->peer, job->seat->out);
+
+    send_answer(job, len, job->tsig.is_verified);
+    note(job, len > 3 ? job->seat->out[3] & 0x0fu : RCODE_SERVFAIL);
+}
+
+/* A plain question that was signed: answered as the DNS threads do it, from what we have ourselves. */
+static void question(struct job *job)
+{
+    size_t limit = dns_request_limit(job->request);
+    size_t room = tsig_room(&job->tsig);
+    size_t cap = limit >= DNS_UDP_PLAIN_MAX + room ? limit - room : DNS_UDP_PLAIN_MAX;
+    size_t len = 0;
+
+    job->in.snap = zone_read_begin(job->seat->reader);
+    enum answer_verdict verdict = answer(&job->in, job->seat->out, cap, &len, &job->info);
+    zone_read_end(job->seat->reader);
+    job->in.snap = NULL;
+    if (verdict == ANSWER_SEND) {
+        send_answer(job, len, job->tsig.is_verified);
+        note(job, job->info.rcode);
+    }
+}
+
+static void work(struct job *job)
+{
+    unsigned opcode = job->packet[2] >> 3 & 0x0fu;
+
+    job->info.opcode = (uint8_t)opcode;
+    if (opcode == OPCODE_UPDATE) {
+        update(job);
+    } else if (opcode != OPCODE_QUERY) {
+        send_error(job, RCODE_NOTIMP, job->tsig.is_verified);
+    } else if (job->info.type == DNS_TYPE_AXFR || job->info.type == DNS_TYPE_IXFR) {
+        transfer_handle(job->service->o.transfer, job->request, job->packet, *job->len, &job->tsig);
+        note(job, job->request->rcode);
+    } else {
+        question(job);
+    }
+}
+
+static void check(struct job *job)
+{
+    const struct dns_service_options *o = &job->service->o;
+    const struct tsig_options options = {.access = o->access,
+                                         .is_md5_allowed = o->cfg->dns.hmac_md5,
+                                         .is_tcp = job->in.is_tcp,
+                                         .peer = &job->peer,
+                                         .now_unix = clock_unix_s()};
+
+    read_question(job);
+    enum tsig_verdict verdict = tsig_check(&options, job->packet, job->len, &job->tsig);
+    job->in.query_len = *job->len;
+    switch (verdict) {
+    case TSIG_FORMERR:
+        send_error(job, RCODE_FORMERR, false);
+        break;
+    case TSIG_NOTAUTH:
+        send_error(job, RCODE_NOTAUTH, true);
+        break;
+    case TSIG_NONE:
+    case TSIG_OK:
+        work(job);
+        break;
+    }
+    tsig_clear(&job->tsig);
+}
+
+/* Nothing to work with. */
+static void send_servfail(struct job *job)
+{
+    uint8_t out[DNS_UDP_PLAIN_MAX];
+    size_t len = answer_error(job->packet, *job->len, RCODE_SERVFAIL, 0, out, sizeof(out));
+
+    if (len != 0 && dns_request_send(job->request, out, len).code != ERR_OK) {
+        log_ev(LOG_DEBUG, "dns.answer.lost", {"msg", "the peer has gone"});
+    }
+}
+
+void dns_service_handle(void *ctx, struct dns_request *request)
+{
+    struct job job = {.service = ctx,
+                      .request = request,
+                      .peer = dns_request_peer(request),
+                      .info = {.reason = ANSWER_NOT_OURS, .zone = -1}};
+
+    job.packet = dns_request_bytes(request, &job.len);
+    job.in = (struct answer_in){.query = job.packet,
+                                .query_len = *job.len,
+                                .is_tcp = dns_request_is_tcp(request),
+                                .peer = &job.peer};
+    struct err e = take_seat(job.service, &job.seat);
+    if (e.code != ERR_OK) {
+        log_err(LOG_WARN, "dns.work", e);
+        send_servfail(&job);
+    } else {
+        check(&job);
+        leave_seat(job.service, job.seat);
+    }
+    dns_request_end(request);
+}

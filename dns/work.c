@@ -1,0 +1,178 @@
+/* Two queues, because a transfer may keep its thread for minutes: at most WORK_TRANSFERS_MAX threads
+ * take from the second one, the rest is always there for updates. */
+#include "dns/work.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dns/server_internal.h"
+#include "dns/zone_table.h"
+
+#include "core/util/mem.h"
+
+#define HEADER_LEN 12u
+#define OPCODE_BITS 0x78u
+
+struct queue {
+    struct dns_request *slots[WORK_QUEUE_MAX];
+    size_t first, n;
+};
+
+struct work {
+    work_fn fn;
+    void *ctx;
+    pthread_mutex_t lock; /* leaf: what follows */
+    pthread_cond_t changed;
+    struct queue plain, transfers;
+    unsigned transfers_busy;
+    bool is_stopping;
+    pthread_t threads[WORK_THREADS];
+    size_t threads_n; /* started */
+};
+
+struct err work_new(work_fn fn, void *ctx, struct work **out)
+{
+    struct work *work = mem_zalloc(sizeof(*work));
+
+    TRY_PTR(work);
+    work->fn = fn;
+    work->ctx = ctx;
+    (void)pthread_mutex_init(&work->lock, NULL);
+    (void)pthread_cond_init(&work->changed, NULL);
+    *out = work;
+    return err_ok();
+}
+
+/* Is the question's type AXFR or IXFR? */
+static bool is_transfer(struct dns_request *request)
+{
+    size_t *len = NULL;
+    const uint8_t *p = dns_request_bytes(request, &len);
+    struct dns_name name;
+
+    if (*len <= HEADER_LEN || (p[2] & OPCODE_BITS) != 0) {
+        return false;
+    }
+    size_t used = dns_name_read(p + HEADER_LEN, *len - HEADER_LEN, &name);
+    if (used == 0 || *len - HEADER_LEN - used < 2) {
+        return false;
+    }
+    unsigned type = (unsigned)p[HEADER_LEN + used] << 8 | p[HEADER_LEN + used + 1];
+    return type == DNS_TYPE_AXFR || type == DNS_TYPE_IXFR;
+}
+
+static void push(struct queue *queue, struct dns_request *request)
+{
+    queue->slots[(queue->first + queue->n) % WORK_QUEUE_MAX] = request;
+    queue->n++;
+}
+
+static struct dns_request *pop(struct queue *queue)
+{
+    struct dns_request *request = queue->slots[queue->first];
+
+    queue->first = (queue->first + 1) % WORK_QUEUE_MAX;
+    queue->n--;
+    return request;
+}
+
+static bool may_transfer(const struct work *work)
+{
+    return work->transfers.n > 0 && work->transfers_busy < WORK_TRANSFERS_MAX;
+}
+
+bool work_put(struct work *work, struct dns_request *request)
+{
+    struct queue *queue = is_transfer(request) ? &work->transfers : &work->plain;
+
+    (void)pthread_mutex_lock(&work->lock);
+    bool has_room = work->plain.n + work->transfers.n < WORK_QUEUE_MAX && !work->is_stopping;
+    if (has_room) {
+        push(queue, request);
+        (void)pthread_cond_signal(&work->changed);
+    }
+    (void)pthread_mutex_unlock(&work->lock);
+    return has_room;
+}
+
+static void *work_main(void *arg)
+{
+    struct work *work = arg;
+
+    (void)pthread_mutex_lock(&work->lock);
+    while (!work->is_stopping) {
+        bool is_for_transfer = may_transfer(work);
+        if (!is_for_transfer && work->plain.n == 0) {
+            (void)pthread_cond_wait(&work->changed, &work->lock);
+            continue;
+        }
+        struct dns_request *request = pop(is_for_transfer ? &work->transfers : &work->plain);
+        work->transfers_busy += is_for_transfer;
+        (void)pthread_mutex_unlock(&work->lock);
+        work->fn(work->ctx, request);
+        (void)pthread_mutex_lock(&work->lock);
+        work->transfers_busy -= is_for_transfer; /* this thread looks again at once */
+    }
+    (void)pthread_mutex_unlock(&work->lock);
+    return NULL;
+}
+
+static struct err start_all(struct work *work, const pthread_attr_t *attr)
+{
+    while (work->threads_n < WORK_THREADS) {
+        pthread_t *thread = &work->threads[work->threads_n];
+        int error = pthread_create(thread, attr, work_main, work);
+        if (error != 0) {
+            FAIL(ERR_LIMIT, "dns: cannot start a thread: %s", err_errno_text(error));
+        }
+        (void)pthread_setname_np(*thread, "dns-work");
+        work->threads_n++;
+    }
+    return err_ok();
+}
+
+struct err work_start(struct work *work)
+{
+    pthread_attr_t attr;
+    sigset_t all;
+    sigset_t before;
+
+    if (pthread_attr_init(&attr) != 0) {
+        FAIL(ERR_NOMEM, "dns: thread attributes");
+    }
+    (void)pthread_attr_setstacksize(&attr, DNS_STACK_BYTES);
+    (void)sigfillset(&all); /* signals are the main thread's */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    struct err e = start_all(work, &attr);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attr);
+    return e;
+}
+
+static void end_all(struct queue *queue)
+{
+    while (queue->n > 0) {
+        dns_request_end(pop(queue));
+    }
+}
+
+void work_free(struct work *work)
+{
+    if (work == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&work->lock);
+    work->is_stopping = true;
+    (void)pthread_cond_broadcast(&work->changed);
+    (void)pthread_mutex_unlock(&work->lock);
+    for (size_t i = 0; i < work->threads_n; i++) {
+        (void)pthread_join(work->threads[i], NULL);
+    }
+    end_all(&work->plain);
+    end_all(&work->transfers);
+    (void)pthread_cond_destroy(&work->changed);
+    (void)pthread_mutex_destroy(&work->lock);
+    mem_free(work);
+}
