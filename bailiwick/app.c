@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "acme-server/acme.h"
+#include "bailiwick/app_dns.h"
 #include "bailiwick/https_certificate.h"
 #include "bailiwick/maintenance.h"
 #include "bailiwick/privileges.h"
@@ -17,7 +18,6 @@
 #include "core/util/log.h"
 #include "core/util/mem.h"
 #include "dns/lookup.h"
-#include "dns/server.h"
 #include "dns/zone_records.h"
 #include "web/admin_api.h"
 #include "web/delegate_api.h"
@@ -39,9 +39,8 @@ struct app {
     struct zone_db *zones;
     struct records *records;
     struct delegate *delegate;
-    struct dns_server *dns;
-    struct ip_endpoint *own_dns; /* what look-ups skip */
-    struct ip_endpoint *own;     /* every listener: what validation does not connect to */
+    struct app_dns dns;
+    struct ip_endpoint *own; /* every listener: what validation does not connect to */
     size_t own_n;
     bool is_chaos;
     struct reload *reloads; /* configurations read again; they live as long as acme */
@@ -122,22 +121,14 @@ static void stop_access(struct app *app)
 
 static struct err start_zones(struct app *app)
 {
-    return zone_db_new(app->cfg, 1, &app->zones); /* records_open() knows the serials */
+    TRY(zone_db_new(app->cfg, 1, &app->zones)); /* the serials come with the records */
+    return records_open(app->cfg, app->store, app->zones, &app->records);
 }
 
 static void stop_zones(struct app *app)
 {
-    zone_db_free(app->zones);
-}
-
-static struct err start_records(struct app *app)
-{
-    return records_open(app->cfg, app->store, app->zones, &app->records);
-}
-
-static void stop_records(struct app *app)
-{
     records_close(app->records);
+    zone_db_free(app->zones);
 }
 
 static struct err start_delegate(struct app *app)
@@ -153,26 +144,26 @@ static void stop_delegate(struct app *app)
 
 static struct err bind_dns(struct app *app)
 {
-    size_t n = app->cfg->listen_dns_n;
+    const struct app_dns_options options = {.cfg = app->cfg,
+                                            .store = app->store,
+                                            .access = app->access,
+                                            .zones = app->zones,
+                                            .records = app->records,
+                                            .delegate = app->delegate};
 
+    TRY(app_dns_open(&app->dns, &options));
     TRY(privileges_raise());
-    struct err e = dns_server_bind(app->zones, app->cfg->listen_dns, n, 0, 1, &app->dns);
+    struct err e = app_dns_bind(&app->dns, &options);
     TRY(privileges_enter(app->cfg->state_dir));
     TRY(e);
-    app->own_dns = mem_array(n, sizeof(*app->own_dns));
-    TRY_PTR(app->own_dns);
-    for (size_t i = 0; i < n; i++) {
-        app->own_dns[i] = dns_server_endpoint(app->dns, i);
-    }
-    app->resolve =
-        (struct resolve_config){app->cfg->resolvers, app->cfg->resolvers_n, app->own_dns, n};
+    app->resolve = (struct resolve_config){app->cfg->resolvers, app->cfg->resolvers_n, app->dns.own,
+                                           app->dns.own_n};
     return err_ok();
 }
 
 static void stop_dns(struct app *app)
 {
-    dns_server_free(app->dns);
-    mem_free(app->own_dns);
+    app_dns_close(&app->dns);
 }
 
 static struct err start_acme(struct app *app)
@@ -189,6 +180,7 @@ static struct err start_acme(struct app *app)
         .ca = app->ca,
         .zones = app->zones,
         .delegate = app->delegate,
+        .records = app->records,
         .https_port = app->cfg->listen_https_n > 0 ? app->cfg->listen_https[0].port : 443,
         .resolve = &app->resolve,
         .own = app->own,
@@ -232,7 +224,11 @@ static struct err start_web(struct app *app)
         .zones = app->zones,
         .ca = app->ca,
         .acme = app->acme,
-        .dns = app->dns,
+        .records = app->records,
+        .dns = app->dns.server,
+        .forward = app->dns.forward,
+        .watch = app->dns.watch,
+        .transfer = app->dns.transfer,
         .https_not_after = &app->https_not_after,
     };
 
@@ -283,7 +279,7 @@ static void collect_own(struct app *app)
         app->own[i] = http_server_endpoint(app->http, i);
     }
     for (size_t i = 0; i < app->cfg->listen_dns_n; i++) {
-        app->own[web_n + i] = app->own_dns[i];
+        app->own[web_n + i] = app->dns.own[i];
     }
 }
 
@@ -362,7 +358,7 @@ static struct err serve_all(struct app *app)
     warn_of_modes(app);
     TRY(delegate_forget_gone(app->delegate));
     TRY(acme_start(app->acme));
-    TRY(dns_server_start(app->dns));
+    TRY(app_dns_start(&app->dns));
     return http_server_start(app->http, &app->tls);
 }
 
@@ -402,7 +398,6 @@ static const struct step {
     {"certificate authority", start_ca, stop_ca},
     {"clients", start_access, stop_access},
     {"zones", start_zones, stop_zones},
-    {"records", start_records, stop_records},
     {"delegate zone", start_delegate, stop_delegate},
     {"DNS sockets", bind_dns, stop_dns},
     {"ACME", start_acme, stop_acme},
@@ -452,6 +447,7 @@ static void on_hangup(struct app *app)
     if (e.code != ERR_OK) {
         log_err(LOG_ERROR, "config.reload", e);
     }
+    reload_zones(app->records);
     maintenance_poke(app->maintenance);
 }
 

@@ -160,8 +160,8 @@ MUST_USE struct err rules_check(const struct records *records, struct db *db, in
 struct rules_set_words {
     char text[300];
 };
-const char *rules_set(const struct records_zone *zone, bool is_apex, const char *name,
-                      const struct owner_set *set, struct rules_set_words *words);
+const char *rules_set(bool is_apex, const struct name_key *key, const struct owner_set *set,
+                      struct rules_set_words *words);
 
 /* --- records_ptr.c --------------------------------------------------------------------------------- */
 /* A row of type A or AAAA came (is_add) or went, whatever its source: PTR in step. */

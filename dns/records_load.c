@@ -110,6 +110,16 @@ static int compare_at(const void *a, const void *b, void *arg)
     return order != 0 ? order : (x_line > y_line) - (x_line < y_line);
 }
 
+static bool is_sorted(const struct file_rows *rows)
+{
+    for (size_t i = 1; i < rows->n; i++) {
+        if (compare_at(&rows->at[i - 1], &rows->at[i], rows->data.data) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void file_rows_sort(struct file_rows *rows)
 {
     size_t n = 0;
@@ -119,7 +129,9 @@ void file_rows_sort(struct file_rows *rows)
     if (rows->n < 2) {
         return;
     }
-    qsort_r(rows->at, rows->n, sizeof(*rows->at), compare_at, rows->data.data);
+    if (!is_sorted(rows)) {
+        qsort_r(rows->at, rows->n, sizeof(*rows->at), compare_at, rows->data.data);
+    }
     for (size_t i = 0; i < rows->n; i++) {
         file_rows_get(rows, i, &row, &line);
         if (n == 0 || compare_rows(&last, &row) != 0) {
@@ -223,24 +235,24 @@ static bool has_only_glue(const struct owner_set *set)
     return true;
 }
 
-static void check_above(struct checking *c, const char *name)
+static void check_above(struct checking *c)
 {
     char sentence[500];
-    struct name_words above;
+    struct name_words name, above;
 
     c->has_cut = c->has_cut && is_below(&c->key, &c->cut);
     c->has_dname = c->has_dname && is_below(&c->key, &c->dname);
     if (c->has_dname) {
         (void)snprintf(sentence, sizeof(sentence),
-                       "%.150s is below the DNAME at %.150s; nothing was expected there", name,
-                       key_words(&c->dname, &above));
+                       "%.150s is below the DNAME at %.150s; nothing was expected there",
+                       key_words(&c->key, &name), key_words(&c->dname, &above));
         fault(c, c->dname_line, sentence);
     }
     if (c->has_cut && !has_only_glue(&c->set)) {
         (void)snprintf(sentence, sizeof(sentence),
                        "%.150s is below %.150s, which NS records delegate; only addresses of name "
                        "servers (A, AAAA) were expected there",
-                       name, key_words(&c->cut, &above));
+                       key_words(&c->key, &name), key_words(&c->cut, &above));
         fault(c, c->cut_line, sentence);
     }
 }
@@ -248,19 +260,17 @@ static void check_above(struct checking *c, const char *name)
 static struct err check_name(struct checking *c)
 {
     struct rules_set_words words;
-    struct name_words at;
     bool is_apex = c->key.len == c->zone->key.len;
 
     if (c->set.n == 0) {
         return err_ok();
     }
     TRY(owner_set_finish(&c->set));
-    const char *name = key_words(&c->key, &at);
-    const char *why = rules_set(c->zone, is_apex, name, &c->set, &words);
+    const char *why = rules_set(is_apex, &c->key, &c->set, &words);
     if (why != NULL) {
         fault(c, 0, why);
     }
-    check_above(c, name);
+    check_above(c);
     if (!c->has_cut && !is_apex && owner_set_find(&c->set, LDNS_RR_TYPE_NS) != NULL) {
         c->cut = c->key;
         c->cut_line = c->line;

@@ -50,26 +50,32 @@ static bool has_label(const uint8_t *wire, const char *label)
     return false;
 }
 
-static struct err check_automatic(const struct dns_rr *rr, const char *name,
-                                  struct record_refusal *refusal)
+/* Only made where a sentence needs it: zone files have many names. */
+static const char *owner_words(const struct dns_rr *rr, struct name_words *out)
 {
+    return wire_words(rr->owner, rr->owner_len, out);
+}
+
+static struct err check_automatic(const struct dns_rr *rr, struct record_refusal *refusal)
+{
+    struct name_words words;
+
     if (has_label(rr->owner, ACME_LABEL)) {
         return records_refuse(refusal,
                               "no record can be stored at %s: the CNAME at every " ACME_LABEL
                               " name is automatic, and its values are published through a door",
-                              name);
+                              owner_words(rr, &words));
     }
     if (has_label(rr->owner, ZONE_PERSIST_LABEL)) {
         return records_refuse(refusal,
                               "no record can be stored at %s: the texts at " ZONE_PERSIST_LABEL
                               " names are those of ACME accounts",
-                              name);
+                              owner_words(rr, &words));
     }
     return err_ok();
 }
 
-static struct err check_type(const struct dns_rr *rr, const char *name, bool is_apex,
-                             struct record_refusal *refusal)
+static struct err refuse_kind(const struct dns_rr *rr, struct record_refusal *refusal)
 {
     char type[RR_TYPE_TEXT_MAX + 1];
 
@@ -85,19 +91,27 @@ static struct err check_type(const struct dns_rr *rr, const char *name, bool is_
     case RR_ORDINARY:
         break;
     }
+    return records_refuse(refusal, "a wildcard can hold no %s record (RFC 4592)", type);
+}
+
+static struct err check_type(const struct dns_rr *rr, bool is_apex, struct record_refusal *refusal)
+{
+    struct name_words words;
+    bool is_wildcard_cut = rr->owner[0] == 1 && rr->owner[1] == '*' &&
+                           (rr->type == LDNS_RR_TYPE_NS || rr->type == LDNS_RR_TYPE_DNAME);
+
+    if (rr_kind(rr->type) != RR_ORDINARY || is_wildcard_cut) {
+        return refuse_kind(rr, refusal);
+    }
     if (rr->type == LDNS_RR_TYPE_SOA && !is_apex) {
         return records_refuse(refusal,
-                              "an SOA record stands at the name of its zone only, not at %s", name);
+                              "an SOA record stands at the name of its zone only, not at %s", owner_words(rr, &words));
     }
     if (rr->type == LDNS_RR_TYPE_CNAME && is_apex) {
         return records_refuse(refusal,
                               "%s is the name of a zone, which has SOA and NS records: a CNAME "
                               "cannot stand beside them",
-                              name);
-    }
-    if (rr->owner[0] == 1 && rr->owner[1] == '*' &&
-        (rr->type == LDNS_RR_TYPE_NS || rr->type == LDNS_RR_TYPE_DNAME)) {
-        return records_refuse(refusal, "a wildcard can hold no %s record (RFC 4592)", type);
+                              owner_words(rr, &words));
     }
     return err_ok();
 }
@@ -106,27 +120,27 @@ struct err rules_name(const struct records *records, const struct dns_rr *rr, in
                       struct record_refusal *refusal)
 {
     struct name_words words;
-    const char *name = wire_words(rr->owner, rr->owner_len, &words);
     int at = records_zone_at(records, rr->owner, rr->owner_len);
 
     if (at < 0 || !records->list[at].is_served) {
         return records_refuse(refusal,
                               "%s is in no zone that this server answers for: configure the zone, "
                               "or put the record on the server of its zone",
-                              name);
+                              owner_words(rr, &words));
     }
     const struct records_zone *z = &records->list[at];
     if (z->is_delegate) {
-        return records_refuse(
-            refusal, "%s is in the delegate zone, which holds challenge values only", name);
+        return records_refuse(refusal,
+                              "%s is in the delegate zone, which holds challenge values only",
+                              owner_words(rr, &words));
     }
     if (rr->owner_len == 1) {
         return records_refuse(refusal, "the root itself can have no records here");
     }
     if (!z->is_plain) {
-        TRY(check_automatic(rr, name, refusal));
+        TRY(check_automatic(rr, refusal));
     }
-    TRY(check_type(rr, name, records_is_apex(z, rr->owner, rr->owner_len), refusal));
+    TRY(check_type(rr, records_is_apex(z, rr->owner, rr->owner_len), refusal));
     *zone = at;
     return err_ok();
 }
@@ -179,10 +193,11 @@ static bool is_only_delegation(const struct owner_set *set)
     return true;
 }
 
-const char *rules_set(const struct records_zone *zone, bool is_apex, const char *name,
-                      const struct owner_set *set, struct rules_set_words *words)
+const char *rules_set(bool is_apex, const struct name_key *key, const struct owner_set *set,
+                      struct rules_set_words *words)
 {
     struct counts c = count(set);
+    struct name_words name;
     const char *what = NULL;
 
     if (c.cname > 0 && c.all > c.cname) {
@@ -204,8 +219,7 @@ const char *rules_set(const struct records_zone *zone, bool is_apex, const char 
     if (what == NULL) {
         return NULL;
     }
-    (void)zone;
-    (void)snprintf(words->text, sizeof(words->text), "%.150s %s", name, what);
+    (void)snprintf(words->text, sizeof(words->text), "%.150s %s", key_words(key, &name), what);
     return words->text;
 }
 
@@ -278,12 +292,11 @@ struct err rules_check(const struct records *records, struct db *db, int zone,
     const struct records_zone *z = &records->list[zone];
     AUTO(owner_set_clear) struct owner_set set;
     struct rules_set_words words;
-    struct name_words name;
     bool is_apex = key->len == z->key.len;
 
     owner_set_init(&set);
     TRY(owner_set_read(db, key, &set));
-    const char *why = rules_set(z, is_apex, key_words(key, &name), &set, &words);
+    const char *why = rules_set(is_apex, key, &set, &words);
     if (why != NULL) {
         return records_refuse(refusal, "%s", why);
     }

@@ -78,7 +78,7 @@ static void say(const struct tsig_options *options, const struct tsig *tsig, enu
     case TSIG_FAULT_MD5:
         (void)snprintf(
             out, SAID_MAX,
-            "BADKEY: HMAC-MD5 is off: set the client's algorithm to HMAC-SHA256 "
+            "BADKEY: HMAC-MD5 is off: let the client sign with SHA-256 "
             "(certbot: dns_rfc2136_algorithm = HMAC-SHA256), or dns.hmac_md5: true here");
         return;
     case TSIG_FAULT_MAC:

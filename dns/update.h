@@ -14,9 +14,8 @@
  * begin with "_" are left out (_443._tcp.x is x's), and `*.x` needs the wildcard. NS, DS and DNAME, which
  * decide about all names below, need both x and `*.x`. REFUSED for every client: the SOA and NS of an
  * apex, the name server's own name with its services and what would hide it, DNSSEC's signatures and
- * denials, `_validation-persist` names. What conflicts (RFC 2136 §3.4.2) is passed over, by
+ * denials, `_validation-persist` names, challenge names below a delegation. What conflicts (RFC 2136 §3.4.2) is passed over, by
  * records_edit().
- * Not here: that a challenge name lies below a stored delegation.
  * Thread: any (it blocks: work threads). */
 #ifndef DNS_UPDATE_H
 #define DNS_UPDATE_H
@@ -44,7 +43,7 @@ struct update_options {
     struct zone_db *zones;
 };
 struct update;
-/* Borrows what is in options. */
+/* Borrows what is in options; free it before zones. */
 MUST_USE struct err update_new(const struct update_options *options, struct update **out);
 void update_free(struct update *update);
 /* packet: without its TSIG (tsig_check() was TSIG_OK, or TSIG_NONE: REFUSED). Writes the answer (header,

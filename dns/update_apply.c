@@ -74,6 +74,7 @@ static struct err look_at(struct look *look, struct db *db, const struct update_
         return records_at(look->job->u->with.records, db, rr->owner, rr->owner_len, type,
                           see_record, look);
     case UPDATE_CLOSED:
+    case UPDATE_DELEGATED:
         break;
     }
     return err_ok();

@@ -26,6 +26,8 @@ enum update_rcode {
 struct update {
     struct update_options with;
     struct zone_table *table;
+    pthread_mutex_t reader_lock; /* leaf: the reader, for looks at the snapshot */
+    struct zone_reader *reader;
     pthread_mutex_t said_lock; /* leaf: the three below */
     int64_t said_second;
     unsigned logged_n, audited_n;
@@ -55,7 +57,8 @@ void update_message_clear(struct update_message *message);
 enum update_kind {
     UPDATE_PLACE,    /* values live there: through delegate_place_...() */
     UPDATE_ORDINARY, /* records */
-    UPDATE_CLOSED    /* neither: nothing is there, and nothing may come */
+    UPDATE_CLOSED,   /* neither: nothing is there, and nothing may come */
+    UPDATE_DELEGATED /* a challenge name below a delegation or DNAME: other servers' */
 };
 struct update_place { /* one per owner */
     const struct update_rr *of;

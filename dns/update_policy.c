@@ -112,6 +112,19 @@ static struct err find_place(struct update_job *job, const struct update_rr *one
     return err_ok();
 }
 
+/* Below a delegation nothing is automatic: a value would be taken and never be seen. */
+static bool is_delegated(struct update *u, const struct dns_name *name,
+                         const struct zone_match *match)
+{
+    struct zone_cut cut;
+
+    (void)pthread_mutex_lock(&u->reader_lock);
+    bool is_cut = zone_cut_find(zone_read_begin(u->reader), name, match, &cut);
+    zone_read_end(u->reader);
+    (void)pthread_mutex_unlock(&u->reader_lock);
+    return is_cut;
+}
+
 static struct err find_target(struct update_job *job, const struct update_rr *one,
                               struct update_target *target)
 {
@@ -124,7 +137,12 @@ static struct err find_target(struct update_job *job, const struct update_rr *on
                              "zone it lies in");
     }
 
-    if (match->zone->is_delegate ? match->apex != 0 : zone_has_challenge(name, match)) {
+    bool is_challenge = !match->zone->is_delegate && zone_has_challenge(name, match);
+    if (is_challenge && is_delegated(job->u, name, match)) {
+        target->kind = UPDATE_DELEGATED;
+        return err_ok();
+    }
+    if (is_challenge || (match->zone->is_delegate && match->apex != 0)) {
         target->kind = UPDATE_PLACE;
         return find_place(job, one, &target->place);
     }
@@ -334,6 +352,10 @@ static struct err judge_change(struct update_job *job, size_t i)
         TRY(check_ordinary(job, one, &target->match));
         put_edit(job, i);
         return err_ok();
+    case UPDATE_DELEGATED:
+        return update_reject(job, UPDATE_REFUSED, one,
+                             "the name lies below a delegation (or DNAME) to other servers: "
+                             "publish there, or remove the delegation");
     case UPDATE_CLOSED:
         return update_reject(job, UPDATE_REFUSED, one,
                              "this name is the certificate authority's own: nothing can be stored "

@@ -64,7 +64,11 @@ static void join(struct reader *r, struct joiner *j, const char *p, const char *
 {
     for (; p < end; p++) {
         char c = *p;
-        if (c == '\\' && p + 1 < end) {
+        if (c == '\\') {
+            if (p + 1 == end) {
+                j->fault = "the line ends in the middle of an escape; a character was expected";
+                return;
+            }
             buf_put(&r->joined, p, 2);
             p++;
             continue;

@@ -38,7 +38,7 @@ class Server:
         while True:
             assert self.process.poll() is None, f"{self.command()[0]} ended:\n{self.log()[-3000:]}"
             try:
-                ask(*probe, self.address)
+                ask(*probe, self.address, tcp=True)
                 return self
             except (OSError, dns.exception.DNSException):
                 assert time.monotonic() < deadline, f"{self.command()[0]} does not answer:\n{self.log()[-3000:]}"

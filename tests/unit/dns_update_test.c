@@ -115,6 +115,18 @@ static void test_allowed(void **state)
     assert_int_equal(audit_n(w->f, "dns.update"), 7);
 }
 
+static void test_below_a_delegation(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(send_as(w, "both", "update add sub.svc.test NS ns.example.org."), NOERROR);
+    assert_int_equal(send_value(w, "both", "add", CHALLENGE "sub.svc.test", v1), REFUSED);
+    assert_int_equal(send_value(w, "both", "add", CHALLENGE "x.sub.svc.test", v1), REFUSED);
+    assert_int_equal(send_as(w, "both", "prereq nxdomain " CHALLENGE "x.sub.svc.test"), NOERROR);
+    assert_int_equal(send_as(w, "both", "update delete sub.svc.test NS"), NOERROR);
+    assert_int_equal(send_value(w, "both", "add", CHALLENGE "x.sub.svc.test", v1), NOERROR);
+}
+
 static void test_inside_its_networks(void **state)
 {
     struct world *w = *state;
@@ -550,6 +562,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_refused),
         TEST(test_allowed),
+        TEST(test_below_a_delegation),
         TEST(test_inside_its_networks),
         TEST(test_records_come_and_go),
         TEST(test_the_same_again),
