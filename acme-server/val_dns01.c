@@ -6,11 +6,18 @@
 #include "acme-server/validate.h"
 #include "core/util/mem.h"
 
-bool val_dns01_is_local(const struct acme *acme, const struct ident *ident)
+bool val_dns01_is_local(struct acme *acme, const struct ident *ident)
 {
-    const struct config_zone *zone = config_zone_of(acme->cfg, ident->base);
+    struct zone_reader *reader = NULL;
+    struct err e = acme_reader_take(acme, &reader);
 
-    return zone != NULL && zone->is_served && !zone->is_plain;
+    if (e.code != ERR_OK) {
+        return false; /* a look-up finds names of ours as well, only later */
+    }
+    bool is_ours = zone_has_own_challenge(zone_read_begin(reader), ident->base);
+    zone_read_end(reader);
+    acme_reader_give(acme, reader);
+    return is_ours;
 }
 
 /* Look in our own snapshot; owner NULL: where the name's own CNAME leads. */

@@ -56,8 +56,9 @@ struct val_result {
     char detail[VALIDATE_DETAIL_MAX];
 };
 
-/* dns-01 (val_dns01.c). Is the name answered by us, so that one look into the snapshot decides? */
-bool val_dns01_is_local(const struct acme *acme, const struct ident *ident);
+/* dns-01 (val_dns01.c). Is the name's _acme-challenge made up by us, so that one look into the snapshot
+ * decides? */
+bool val_dns01_is_local(struct acme *acme, const struct ident *ident);
 MUST_USE struct err val_dns01_local(struct acme *acme, const struct val_target *target,
                                     struct val_result *out);
 

@@ -9,8 +9,8 @@
 #include "bailiwick/cli.h"
 #include "bailiwick/control.h"
 
-/* control_request() for a command that needs the daemon: prints what went wrong. CLI_OK, CLI_FAILED or
- * CLI_UNREACHABLE. */
+/* control_request() for a command that needs the daemon: prints what went wrong. CLI_OK,
+ * CLI_FAILED or CLI_UNREACHABLE. */
 int ask_daemon(const struct config *cfg, const char *command, const char *method, const char *path,
                const json_t *body, json_t **reply);
 /* Say that the daemon is needed; CLI_UNREACHABLE. */

@@ -56,6 +56,9 @@ static void print_trace(const json_t *reply)
         char line[1024];
         size_t n = strcspn(text, "\n");
         (void)snprintf(line, sizeof(line), "%.*s", (int)(n < 1023 ? n : 1023), text);
+        for (char *tab = strchr(line, '\t'); tab != NULL; tab = strchr(tab, '\t')) {
+            *tab = ' '; /* records are written with them */
+        }
         cli_print_safe(stdout, line);
         (void)putchar('\n');
         text += n + (text[n] == '\n' ? 1 : 0);

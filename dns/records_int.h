@@ -14,7 +14,6 @@
 #define RECORDS_RRS_MAX (RECORDS_PER_NAME_MAX * 3u) /* of one name, from all sources */
 #define RECORDS_BUF_MAX (1024u * 1024u * 1024u)
 #define RECORDS_PTR_MAX 64u /* derived PTR records at one name */
-#define SYNTH_RRS_MAX (2u * CONFIG_LIST_MAX + 8u)
 
 /* --- records_key.c ----------------------------------------------------------------------------- */
 struct name_key {
@@ -60,8 +59,6 @@ struct records {
     bool has_persist;
     uint8_t hostname[NAME_WIRE_MAX];
     size_t hostname_len; /* 0: the zones' name servers are ns.<zone> */
-    struct zone_rr *own; /* A and AAAA of ours */
-    size_t own_n;
     void (*on_serial)(void *ctx, int zone, uint32_t serial);
     void *on_serial_ctx;
 };
@@ -180,7 +177,6 @@ MUST_USE struct err zone_change_serial(struct zone_change *change, int zone, uin
 /* The zone's SOA changed, or (is_every_name) its written-out form all over: its journal goes. */
 MUST_USE struct err zone_change_whole(struct zone_change *change, int zone, bool is_every_name);
 
-/* --- records_text.c -------------------------------------------------------------------------------- */
 /* The key's name as text without the final dot, for sentences. */
 struct name_words {
     char text[4 * NAME_WIRE_MAX + 1];

@@ -65,7 +65,7 @@ struct err owner_set_add(struct owner_set *set, const struct row *row)
     if (row->rdata_len > RR_RDATA_MAX || set->n >= RECORDS_RRS_MAX) {
         FAIL(ERR_LIMIT, "records: more than %u records at one name", RECORDS_RRS_MAX);
     }
-    if (set->n == set->cap) {
+    if (set->n == set->cap || set->rrs == NULL) {
         TRY(grow(set));
     }
     set->offsets[set->n] = set->data.len;

@@ -44,15 +44,14 @@ bool rr_equal(const struct dns_rr *a, const struct dns_rr *b)
 void rr_type_text(uint16_t type, char out[RR_TYPE_TEXT_MAX + 1])
 {
     const ldns_rr_descriptor *descriptor = ldns_rr_descript(type);
-    const char *name = type == LDNS_RR_TYPE_ANY    ? "ANY"
-                       : type == LDNS_RR_TYPE_AXFR ? "AXFR"
-                       : type == LDNS_RR_TYPE_IXFR ? "IXFR"
-                                                   : descriptor->_name;
+    const char *name = descriptor->_type == type ? descriptor->_name : NULL;
 
-    if (name == NULL || descriptor->_type != type || strlen(name) > RR_TYPE_TEXT_MAX) {
-        (void)snprintf(out, RR_TYPE_TEXT_MAX + 1, "TYPE%u", (unsigned)type);
+    if (type == LDNS_RR_TYPE_ANY || type == LDNS_RR_TYPE_AXFR || type == LDNS_RR_TYPE_IXFR) {
+        name = type == LDNS_RR_TYPE_ANY ? "ANY" : type == LDNS_RR_TYPE_AXFR ? "AXFR" : "IXFR";
     }
-    if (name != NULL && (descriptor->_type == type || type >= LDNS_RR_TYPE_IXFR)) {
+    if (name == NULL || strlen(name) > RR_TYPE_TEXT_MAX) {
+        (void)snprintf(out, RR_TYPE_TEXT_MAX + 1, "TYPE%u", (unsigned)type);
+    } else {
         (void)snprintf(out, RR_TYPE_TEXT_MAX + 1, "%s", name);
     }
 }
@@ -66,7 +65,7 @@ bool rr_type_parse(const char *text, uint16_t *out)
     if (len == 0 || len > RR_TYPE_TEXT_MAX) {
         return false;
     }
-    if (strncasecmp(text, PREFIX, 4) != 0 || text[4] < '0' || text[4] > '9') {
+    if (strncasecmp(text, PREFIX, 4) != 0) { /* ldns takes any end of TYPE */
         number = (unsigned long)ldns_get_rr_type_by_name(text);
         if (number == 0 || number > UINT16_MAX) {
             return false;
@@ -82,6 +81,9 @@ bool rr_type_parse(const char *text, uint16_t *out)
         if (number > UINT16_MAX) {
             return false;
         }
+    }
+    if (len == 4) {
+        return false;
     }
     *out = (uint16_t)number;
     return true;
@@ -116,6 +118,9 @@ enum rr_field rr_field_of(ldns_rdf_type type)
     case LDNS_RDF_TYPE_DNAME:
         return FIELD_NAME;
     case LDNS_RDF_TYPE_INT8:
+    case LDNS_RDF_TYPE_CERTIFICATE_USAGE:
+    case LDNS_RDF_TYPE_SELECTOR:
+    case LDNS_RDF_TYPE_MATCHING_TYPE:
         return FIELD_U8;
     case LDNS_RDF_TYPE_INT16:
         return FIELD_U16;
@@ -133,6 +138,14 @@ enum rr_field rr_field_of(ldns_rdf_type type)
         return FIELD_TAG;
     case LDNS_RDF_TYPE_LONG_STR:
         return FIELD_REST;
+    case LDNS_RDF_TYPE_HEX:
+        return FIELD_HEX;
+    case LDNS_RDF_TYPE_B64:
+        return FIELD_BASE64;
+    case LDNS_RDF_TYPE_ALG:
+        return FIELD_ALGORITHM;
+    case LDNS_RDF_TYPE_CERT_ALG:
+        return FIELD_CERT;
     default: /* allow: ldns's enum */
         return FIELD_OTHER;
     }
@@ -263,6 +276,29 @@ static bool is_tag(const uint8_t *p, size_t n)
     return n > 0;
 }
 
+/* The length of what ldns tells apart further; most go to the end. */
+static size_t other_len(ldns_rdf_type type, const uint8_t *p, size_t left)
+{
+    switch ((unsigned)type) {
+    case LDNS_RDF_TYPE_TYPE:
+        return 2;
+    case LDNS_RDF_TYPE_EUI48:
+        return 6;
+    case LDNS_RDF_TYPE_EUI64:
+    case LDNS_RDF_TYPE_ILNP64:
+        return 8;
+    case LDNS_RDF_TYPE_LOC:
+        return 16;
+    case LDNS_RDF_TYPE_NSEC3_SALT:
+    case LDNS_RDF_TYPE_NSEC3_NEXT_OWNER:
+        return left > 0 ? (size_t)p[0] + 1 : 1;
+    case LDNS_RDF_TYPE_SVCPARAMS:
+        return are_params(p, left) ? left : SIZE_MAX;
+    default: /* allow: ldns's enum */
+        return left > 0 ? left : SIZE_MAX;
+    }
+}
+
 /* Octets of the field at p with `left` octets of RDATA to go; SIZE_MAX: it does not fit. */
 static size_t field_len(enum rr_field field, ldns_rdf_type type, const uint8_t *p, size_t left)
 {
@@ -270,9 +306,11 @@ static size_t field_len(enum rr_field field, ldns_rdf_type type, const uint8_t *
 
     switch (field) {
     case FIELD_U8:
+    case FIELD_ALGORITHM:
         n = 1;
         break;
     case FIELD_U16:
+    case FIELD_CERT:
         n = 2;
         break;
     case FIELD_U32:
@@ -290,26 +328,15 @@ static size_t field_len(enum rr_field field, ldns_rdf_type type, const uint8_t *
     case FIELD_NAME: /* read by the caller */
     case FIELD_REST:
         return left;
+    case FIELD_HEX:
+    case FIELD_BASE64:
+        n = left > 0 ? left : 1;
+        break;
     case FIELD_OTHER:
-        n = type == LDNS_RDF_TYPE_ALG || type == LDNS_RDF_TYPE_CERTIFICATE_USAGE ||
-                    type == LDNS_RDF_TYPE_SELECTOR || type == LDNS_RDF_TYPE_MATCHING_TYPE
-                ? 1
-            : type == LDNS_RDF_TYPE_CERT_ALG || type == LDNS_RDF_TYPE_TYPE ? 2
-            : type == LDNS_RDF_TYPE_EUI48                                  ? 6
-            : type == LDNS_RDF_TYPE_EUI64 || type == LDNS_RDF_TYPE_ILNP64  ? 8
-            : type == LDNS_RDF_TYPE_LOC                                    ? 16
-            : type == LDNS_RDF_TYPE_NSEC3_SALT || type == LDNS_RDF_TYPE_NSEC3_NEXT_OWNER
-                ? (left > 0 ? (size_t)p[0] + 1 : 1)
-                : left;
-        if (left == 0 && type != LDNS_RDF_TYPE_SVCPARAMS) {
-            return SIZE_MAX;
-        }
+        n = other_len(type, p, left);
         break;
     }
-    if (n > left || (field == FIELD_TAG && !is_tag(p + 1, n - 1))) {
-        return SIZE_MAX;
-    }
-    return type == LDNS_RDF_TYPE_SVCPARAMS && !are_params(p, n) ? SIZE_MAX : n;
+    return n > left || (field == FIELD_TAG && !is_tag(p + 1, n - 1)) ? SIZE_MAX : n;
 }
 
 struct rdata_walk {

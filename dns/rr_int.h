@@ -20,6 +20,10 @@ enum rr_field {
     FIELD_STRING, /* a character-string */
     FIELD_TAG,    /* CAA: a character-string of letters and digits */
     FIELD_REST,   /* CAA, URI: text to the end */
+    FIELD_HEX,    /* octets to the end, written in that form */
+    FIELD_BASE64,
+    FIELD_ALGORITHM, /* 8 bits, or in text the name of a DNSSEC algorithm */
+    FIELD_CERT,      /* 16 bits, or in text the name of a certificate type */
     FIELD_OTHER
 };
 enum rr_field rr_field_of(ldns_rdf_type type);

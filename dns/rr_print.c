@@ -39,6 +39,16 @@ static void put_ip(struct buf *out, int family, const uint8_t *octets)
     buf_puts(out, text);
 }
 
+static void put_hex(struct buf *out, const uint8_t *p, size_t n)
+{
+    char hex[3];
+
+    for (size_t i = 0; i < n; i++) {
+        hex_encode(p + i, 1, hex);
+        buf_puts(out, hex);
+    }
+}
+
 /* One field of RDATA that was checked. */
 static void put_field(struct buf *out, enum rr_field field, struct rd *r)
 {
@@ -50,9 +60,11 @@ static void put_field(struct buf *out, enum rr_field field, struct rd *r)
         (void)rd_bytes(r, rr_name_len(r->p));
         break;
     case FIELD_U8:
+    case FIELD_ALGORITHM:
         buf_printf(out, "%u", (unsigned)rd_u8(r));
         break;
     case FIELD_U16:
+    case FIELD_CERT:
         buf_printf(out, "%u", (unsigned)rd_u16(r));
         break;
     case FIELD_U32:
@@ -76,6 +88,14 @@ static void put_field(struct buf *out, enum rr_field field, struct rd *r)
     case FIELD_REST:
         n = r->left;
         put_quoted(out, rd_bytes(r, n), n);
+        break;
+    case FIELD_HEX:
+        n = r->left;
+        put_hex(out, rd_bytes(r, n), n);
+        break;
+    case FIELD_BASE64:
+        n = r->left;
+        base64_encode(out, rd_bytes(r, n), n);
         break;
     case FIELD_OTHER:
         out->failed = true;
@@ -140,16 +160,8 @@ bool rr_ldns_text(uint16_t type, const uint8_t *rdata, size_t len, struct buf *o
 
 static void print_generic(const uint8_t *rdata, size_t len, struct buf *out)
 {
-    char hex[3];
-
-    buf_printf(out, "\\# %zu", len);
-    for (size_t i = 0; i < len; i++) {
-        hex_encode(rdata + i, 1, hex);
-        if (i == 0) {
-            buf_putc(out, ' ');
-        }
-        buf_puts(out, hex);
-    }
+    buf_printf(out, "\\# %zu%s", len, len > 0 ? " " : "");
+    put_hex(out, rdata, len);
 }
 
 /* Does this text give the octets back? What ldns prints it does not always read. */
@@ -177,11 +189,11 @@ struct err rr_rdata_text(uint16_t type, const uint8_t *rdata, size_t len, struct
     static const uint8_t EMPTY[1] = {0};
     const uint8_t *data = len == 0 ? EMPTY : rdata;
 
-    if (descriptor->_type != type || rr_kind(type) == RR_META || !fits(type, data, len)) {
-        print_generic(data, len, out);
-    } else if (rr_is_simple(descriptor)) {
+    bool is_typed = descriptor->_type == type && rr_kind(type) != RR_META && fits(type, data, len);
+    if (is_typed && rr_is_simple(descriptor)) {
         print_simple(descriptor, data, len, out);
-    } else if (rr_ldns_text(type, data, len, &text) && is_read_back(type, &text, data, len)) {
+    } else if (is_typed && rr_ldns_text(type, data, len, &text) &&
+               is_read_back(type, &text, data, len)) {
         buf_put(out, text.data, text.len);
     } else {
         print_generic(data, len, out);

@@ -157,7 +157,11 @@ bool zone_owner_values(const struct zone_snapshot *snap, const char *owner, zone
  * 1) then receives where to; else it is an owner name, and *target "". */
 bool zone_name_values(const struct zone_snapshot *snap, const char *name, zone_value_fn fn,
                       void *arg, char *target);
-/* Is `name` answered by us (a served zone, or the delegate zone)? */
+/* Is there an automatic CNAME at `_acme-challenge.<base>`: the name lies in a served zone that is not
+ * plain, and not below a stored delegation or DNAME? */
+bool zone_has_own_challenge(const struct zone_snapshot *snap, const char *base);
+/* Is `name` answered by us: in a served zone or the delegate zone, not at or below a stored
+ * delegation? */
 bool zone_is_served(const struct zone_snapshot *snap, const char *name);
 
 #endif

@@ -41,21 +41,34 @@ static bool read_challenge(const struct zone_snapshot *snap, const char *text,
            zone_has_challenge(name, &match) && !zone_cut_find(snap, name, &match, &cut);
 }
 
+/* `_acme-challenge.<base>`. Longer than a DNS name may be: nobody can ask for it, so it is not there. */
+static bool read_base(const struct zone_snapshot *snap, const char *base, struct dns_name *name)
+{
+    char text[sizeof(ACME_LABEL) + NAME_TEXT_MAX + 1] = ACME_LABEL ".";
+
+    if (base[0] == '\0' || strlen(base) > NAME_TEXT_MAX) {
+        return false;
+    }
+    memcpy(text + sizeof(ACME_LABEL), base, strlen(base) + 1);
+    return read_challenge(snap, text, name);
+}
+
+bool zone_has_own_challenge(const struct zone_snapshot *snap, const char *base)
+{
+    struct dns_name name;
+
+    return read_base(snap, base, &name);
+}
+
 bool zone_challenge_values(const struct zone_snapshot *snap, const char *base, zone_value_fn fn,
                            void *arg, char *target)
 {
-    char text[sizeof(ACME_LABEL) + NAME_TEXT_MAX + 1] = ACME_LABEL ".";
     struct dns_name name;
 
     if (target != NULL) {
         target[0] = '\0';
     }
-    if (base[0] == '\0' || strlen(base) > NAME_TEXT_MAX) {
-        return false;
-    }
-    memcpy(text + sizeof(ACME_LABEL), base, strlen(base) + 1);
-    /* Longer than a DNS name may be: nobody can ask for it, so nothing is there. */
-    return read_challenge(snap, text, &name) && follow(snap, &name, fn, arg, target);
+    return read_base(snap, base, &name) && follow(snap, &name, fn, arg, target);
 }
 
 bool zone_owner_values(const struct zone_snapshot *snap, const char *owner, zone_value_fn fn,
@@ -83,6 +96,8 @@ bool zone_is_served(const struct zone_snapshot *snap, const char *name)
 {
     struct dns_name parsed;
     struct zone_match match;
+    struct zone_cut cut;
 
-    return dns_name_parse(name, &parsed) && zone_find(snap->table, &parsed, &match);
+    return dns_name_parse(name, &parsed) && zone_find(snap->table, &parsed, &match) &&
+           !(zone_cut_find(snap, &parsed, &match, &cut) && cut.kind == ZONE_CUT_DELEGATION);
 }

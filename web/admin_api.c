@@ -240,7 +240,7 @@ static struct err count_certificates(struct db *db, void *arg)
     return ca_count(db, &counts->total, &counts->valid);
 }
 
-/* An address that does not fit into memory is left out; what was asked is the state, not the list. */
+/* An address that does not fit into memory is left out: the state was asked for, not the list. */
 static json_t *zones_json(const struct config *cfg, const struct zone_db *db)
 {
     json_t *zones = json_array();

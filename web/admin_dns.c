@@ -132,8 +132,13 @@ static struct err trace(const struct admin_api_options *o, const struct http_req
              "number",
              type_name);
     }
-    TRY(explain_own(o, name, type, out, &is_outside));
+    struct err e = explain_own(o, name, type, out, &is_outside);
+    if (e.code == ERR_MALFORMED) {
+        FAIL(ERR_MALFORMED, "'%.255s' is not a DNS name", name);
+    }
+    TRY(e);
     if (is_outside && o->forward != NULL) {
+        buf_puts(out, "For dns.forward.networks:\n");
         TRY(forward_explain(o->forward, name, type, out));
     } else if (is_outside && !has_every_name(o->cfg)) {
         buf_puts(out, "Forwarding is off: dns.forward names no networks.\n");

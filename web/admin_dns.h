@@ -12,7 +12,8 @@
 /* Handlers; ctx is a const struct admin_api_options (admin_api.h). */
 /* GET /api/v1/dns/trace?name=NAME[&type=TYPE]: {"text"} */
 void admin_dns_trace(void *ctx, const struct http_req *req, struct http_resp *resp);
-/* GET /api/v1/dns/counters: {"counts": [{"zone", "type", "rcode", "n"}], "forward": {...} or null} */
+/* GET /api/v1/dns/counters: {"counts": [{"zone", "type", "rcode", "n"}], "forward": {...}}, null
+ * when it is off */
 void admin_dns_counters(void *ctx, const struct http_req *req, struct http_resp *resp);
 /* GET /api/v1/dns/log[?n=N]: {"on", "entries": [...]}, oldest first. PUT {"on": true}. */
 void admin_dns_log(void *ctx, const struct http_req *req, struct http_resp *resp);

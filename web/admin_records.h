@@ -22,8 +22,8 @@
 /* [{"name", "served", "plain", "delegate", "transferred", "serial", "records", "known", "journal",
  * "file"}], appended to out. */
 MUST_USE struct err admin_zones_write(struct records *records, struct buf *out);
-/* {"records": [{"zone", "name", "ttl", "type", "rdata", "source", "client"}], "more": false} appended to
- * out: of the zone that is called `name`, else those at that name; NULL: all. ERR_NOT_FOUND with a
+/* {"records": [{"zone", "name", "ttl", "type", "rdata", "source", "client"}], "more": false}
+ * appended to out: of the zone that is called `name`, else those at that name; NULL: all. ERR_NOT_FOUND with a
  * sentence when it lies in no zone of ours. */
 MUST_USE struct err admin_records_find(struct records *records, const char *name, struct buf *out);
 /* {"edits": [{"op": "add", "name", "ttl", "type", "rdata"} or {"op": "remove", "name", "type",
@@ -37,8 +37,8 @@ void admin_zones_list(void *ctx, const struct http_req *req, struct http_resp *r
 void admin_zones_reload(void *ctx, const struct http_req *req, struct http_resp *resp);
 /* GET /api/v1/zones/<zone>/records and /export[?written_out=1] */
 void admin_zones_show(void *ctx, const struct http_req *req, struct http_resp *resp);
-/* POST /api/v1/zones/<zone>/import[?replace=1][&label=FILE] with a master file as body: 200 {"changed": rows}
- * or 400 {"detail", "problems": [line]}. */
+/* POST /api/v1/zones/<zone>/import[?replace=1][&label=FILE] with a master file as body: 200
+ * {"changed": rows} or 400 {"detail", "problems": [line]}. */
 void admin_zones_import(void *ctx, const struct http_req *req, struct http_resp *resp);
 /* GET /api/v1/records[?name=NAME]: all, or as admin_records_find() */
 void admin_records_list(void *ctx, const struct http_req *req, struct http_resp *resp);

@@ -30,8 +30,8 @@ struct config_zone {
     struct ip_addr *ingress;
     size_t ingress_n;
     bool is_served; /* serve: */
-    /* plain: nothing is made up in the zone: no ingress, no _acme-challenge names; what is not stored is
-     * NXDOMAIN */
+    /* plain: nothing is made up in the zone: no ingress, no _acme-challenge names; what is not
+     * stored is NXDOMAIN */
     bool is_plain;
     char *file; /* RFC 1035 master file, or "" */
     /* transfer: */

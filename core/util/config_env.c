@@ -1,6 +1,6 @@
 /* The environment: BAILIWICK_ + the key's path in upper case, lists separated by commas, zones,
- * clients, profiles and routes in their compact forms, and for each variable a twin with _FILE that names a file holding
- * the value. */
+ * clients, profiles and routes in their compact forms, and for each variable a twin with _FILE that
+ * names a file holding the value. */
 #include "core/util/config_internal.h"
 
 #include <stdio.h>
@@ -159,7 +159,7 @@ static void read_client_words(struct config_loader *loader, struct config_client
     }
 }
 
-/* Names that are left out by mistake (an empty variable) are no names; the word says it is meant. */
+/* No names at all may be a slip (an empty variable); the word says that it is meant. */
 static struct err read_client_names(struct config_loader *loader, struct config_client *client,
                                     char *names, bool has_names, const struct config_where *where)
 {

@@ -113,9 +113,9 @@ class Caddy:
         given = {"options": "", "tls": "", "more": "", **parts}
         self.file.write_text(template.format(server=server, sites=", ".join(sites), **given), encoding="utf-8")
 
-    def running(self):
+    def running(self, **more):
         return self.machine.spawn(self.path, "run", "--config", self.file, "--adapter", "caddyfile", port=443,
-                                  env=environment(HOME=str(self.home), XDG_DATA_HOME=str(self.home), XDG_CONFIG_HOME=str(self.home)))
+                                  env=environment(HOME=str(self.home), XDG_DATA_HOME=str(self.home), XDG_CONFIG_HOME=str(self.home), **more))
 
     def stored(self, ending):
         """The one file with that ending in its storage of certificates."""

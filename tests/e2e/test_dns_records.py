@@ -9,8 +9,9 @@ import dns.reversename
 import pytest
 
 from appliance import SECRET, client
-from jws_client import Acme
-from namespace import INGRESS
+from dns_servers import OTHER_DNS, Dnsmasq
+from jws_client import Acme, httpreq
+from namespace import CA_ADDRESS, INGRESS
 from nsupdate import addresses
 from tools import ask, run
 
@@ -149,3 +150,20 @@ def test_the_zones_own_ns_and_soa_may_be_given(make_appliance, tmp_path):
     soa = ask("svc.test", "SOA").answer[0][0]
     assert soa.mname.to_text() == "ns1.example.org." and soa.serial != 7 and soa.minimum == 60
     assert sorted(rdata.target.to_text() for rdata in ask("svc.test", "NS").answer[0]) == ["ns1.example.org.", "ns2.example.org."]
+
+
+def test_names_below_a_delegation_are_validated_where_they_are_served(make_appliance, zone_path, tmp_path):
+    """sub.svc.test is somebody else's: the CNAME in its own server counts, found through `resolvers`."""
+    one = with_file(make_appliance, zone_path, resolvers=[f"{OTHER_DNS}:53"], clients=[client("lego", SECRET, "*.svc.test")],
+                    listen={"https": ["0.0.0.0:443"], "http": ["0.0.0.0:80"], "dns": ["127.0.0.1:53", f"{CA_ADDRESS}:53"]}).start()
+    lines = ["local=/sub.svc.test/", "cname=_acme-challenge.host.sub.svc.test,host.sub.svc.test.acme.svc.test", f"server=/svc.test/{CA_ADDRESS}",
+             "max-cache-ttl=1"]
+    with Dnsmasq(tmp_path / "dnsmasq", *lines):
+        acme = Acme(one).register()
+        _, order = acme.order("host.sub.svc.test")
+        (url,) = order["authorizations"]
+        _, found = acme.challenge_of(url)
+        assert httpreq(one, "present", "host.sub.svc.test.acme.svc.test.", acme.digest(found)).status_code == 200
+        assert acme.post(found["url"], {}).status_code == 200
+        assert acme.wait(found["url"], ("valid", "invalid"))["status"] == "valid"
+        assert acme.finalize(order).json()["status"] == "valid"

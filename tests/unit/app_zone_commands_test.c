@@ -1,5 +1,5 @@
-/* `bailiwick record`, `zone` and `dns` without a daemon: on the state directory, or saying that one is
- * needed. */
+/* `bailiwick record`, `zone` and `dns` without a daemon: on the state directory, or saying that one
+ * is needed. */
 #include "bailiwick/cli.h"
 
 #include <fcntl.h>

@@ -97,7 +97,7 @@ static const struct bad_case BAD[] = {
     {{"BAILIWICK_CLIENTS=traefik+:" SECRET ":x.test"},
      "environment: BAILIWICK_CLIENTS: '' is not preauthorized, no-limits, no-records or no-names"},
     {{"BAILIWICK_CLIENTS=ns2+no-names:" SECRET ":x.test"},
-     "environment: BAILIWICK_CLIENTS: client 'ns2' has no-names behind its name, and names; remove"},
+     "environment: BAILIWICK_CLIENTS: client 'ns2' has no-names behind its name, and names"},
     {{"BAILIWICK_CLIENTS=ns2+no-names+preauthorized:" SECRET ":"},
      "environment: BAILIWICK_CLIENTS: client 'ns2' is preauthorized, but has no names"},
     {{"BAILIWICK_CLIENTS=+preauthorized:" SECRET ":x.test"},

@@ -1,127 +1,5 @@
-/* The zone as a secondary gets it: what is in it, that it answers as we do, and that the journal leads
- * from every state to the next. */
-#include "records_fixture.h"
-
-#include "dns/records_written.h"
-
-#define ZONES                                                                                      \
-    "zones:\n"                                                                                     \
-    "  - name: svc.test\n"                                                                         \
-    "    ingress: [192.0.2.9]\n"                                                                   \
-    "    transfer: {allow: [127.0.0.1]}\n"                                                         \
-    "  - {name: kid.svc.test, ingress: [192.0.2.8]}\n"                                             \
-    "  - {name: plain.test, plain: true}\n"                                                        \
-    "delegate_zone: acme.svc.test\n"                                                               \
-    "clients:\n"                                                                                   \
-    "  - {name: one, secret: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, "                       \
-    "names: [exact.svc.test, '*.below.svc.test']}\n"
-
-static int setup(void **state)
-{
-    *state = fixture_new(ZONES);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_free(*state);
-    return 0;
-}
-
-struct known_args {
-    struct fixture *f;
-    const char *names[4];
-    size_t n;
-};
-
-static struct err known_tx(struct db *db, void *arg)
-{
-    struct known_args *a = arg;
-
-    return records_known_put(a->f->records, db, a->names, a->n);
-}
-
-static void put_known(struct fixture *f, const char *name)
-{
-    struct known_args args = {.f = f, .names = {name}, .n = 1};
-
-    must(store_write(f->store, "test.known", known_tx, &args));
-}
-
-struct value_args {
-    struct fixture *f;
-    bool is_add;
-    const char *owner; /* NULL: a persistent text */
-    const char *base, *text;
-    const char *client;
-};
-
-static struct err value_row(struct db *db, const struct value_args *a)
-{
-    AUTO(db_stmt_release)
-    struct db_stmt *q =
-        a->is_add ? db_prepare(db, "INSERT OR REPLACE INTO delegate_value "
-                                   "(owner, txt, client, registration, base, expires) "
-                                   "VALUES (?1, ?2, ?3, '', '', 9999999999)")
-                  : db_prepare(db, "DELETE FROM delegate_value WHERE owner = ?1 AND txt = ?2 "
-                                   "AND client = ?3");
-
-    db_bind_text(q, 1, a->owner);
-    db_bind_text(q, 2, a->text);
-    db_bind_text(q, 3, a->client);
-    return db_run(q, NULL);
-}
-
-static struct err text_row(struct db *db, const struct value_args *a)
-{
-    AUTO(db_stmt_release)
-    struct db_stmt *q =
-        a->is_add
-            ? db_prepare(db, "INSERT OR REPLACE INTO delegate_persist "
-                             "(base, account, text, expires) VALUES (?1, 'a', ?2, 9999999999)")
-            : db_prepare(db, "DELETE FROM delegate_persist WHERE base = ?1");
-
-    db_bind_text(q, 1, a->base);
-    if (a->is_add) {
-        db_bind_text(q, 2, a->text);
-    }
-    return db_run(q, NULL);
-}
-
-static struct err value_tx(struct db *db, void *arg)
-{
-    struct value_args *a = arg;
-    AUTO(zone_change_freep) struct zone_change *change = NULL;
-    struct zone_value value;
-
-    TRY(zone_change_new(a->f->records, &change));
-    if (a->owner == NULL) {
-        TRY(text_row(db, a));
-        TRY(zone_change_persist(change, db, a->base, &a->text, a->is_add ? 1 : 0));
-    } else {
-        memset(&value, 0, sizeof(value));
-        memcpy(value.txt, a->text, TXT_VALUE_LEN);
-        (void)snprintf(value.by.client, sizeof(value.by.client), "%s", a->client);
-        TRY(value_row(db, a));
-        TRY(zone_change_value(change, a->is_add, a->owner, &value));
-    }
-    return zone_change_commit(&change, db, NULL);
-}
-
-static void put_value(struct fixture *f, bool is_add, const char *owner, const char *client,
-                      const char *text)
-{
-    struct value_args args = {f, is_add, owner, NULL, text, client};
-
-    must(store_write(f->store, "test.value", value_tx, &args));
-}
-
-static void put_text(struct fixture *f, bool is_add, const char *base, const char *text)
-{
-    struct value_args args = {f, is_add, NULL, base, text, ""};
-
-    must(store_write(f->store, "test.text", value_tx, &args));
-}
+/* The zone as a secondary gets it, its serials and the journal's bounds. */
+#include "records_written.h"
 
 /* Behind the SOA's line. */
 static const char *body(const struct buf *text)
@@ -131,9 +9,6 @@ static const char *body(const struct buf *text)
     assert_non_null(end);
     return end + 1;
 }
-
-#define VALUE "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-#define VALUE2 "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
 
 static void small_zone(void **state)
 {
@@ -211,298 +86,147 @@ static void delegation(void **state)
     buf_clear(&text);
 }
 
-/* A longer run: -DEDITS_N=4000 -DEDITS_SEED=1 ... */
-#ifndef EDITS_N
-#define EDITS_N 400u
-#define EDITS_SEED 4711u
-#endif
+/* --- the journal's bounds --------------------------------------------------------------------------------- */
 
-/* --- random edits -------------------------------------------------------------------------------------- */
-
-static uint32_t seed;
-
-static uint32_t next_random(uint32_t n)
+static void import_many(struct fixture *f, unsigned from, unsigned n)
 {
-    seed = seed * 1664525u + 1013904223u;
-    return (seed >> 8) % n;
+    struct buf text = BUF_INIT(8u << 20);
+    struct buf problems = BUF_INIT(4096);
+    size_t changed_n = 0;
+
+    for (unsigned i = from; i < from + n; i++) {
+        buf_printf(&text, "n%u A 10.0.0.1\n", i);
+    }
+    must(records_import(f->records, "svc.test", "in", buf_str(&text), text.len, false, &problems,
+                        &changed_n));
+    assert_int_equal(changed_n, n);
+    buf_clear(&text);
+    buf_clear(&problems);
 }
 
-static void random_name(char *out, size_t cap)
+static bool any_begin(void *arg, uint32_t from, uint32_t to)
 {
-    static const char *const LABELS[] = {"a", "b", "c", "*", "_tcp", "kid", "exact"};
-    uint32_t n = next_random(4);
-
-    out[0] = '\0';
-    for (uint32_t i = 0; i < n; i++) {
-        const char *label = LABELS[next_random(ARRAY_N(LABELS))];
-        if (label[0] == '*' && i > 0 && next_random(4) > 0) {
-            label = "a";
-        }
-        (void)snprintf(out + strlen(out), cap - strlen(out), "%s.", label);
-    }
-    (void)snprintf(out + strlen(out), cap - strlen(out), "svc.test");
-}
-
-static void random_edit(struct fixture *f)
-{
-    static const struct {
-        const char *type, *rdata;
-    } RRS[] = {{"A", "10.0.0.1"},
-               {"A", "10.0.0.2"},
-               {"TXT", "t"},
-               {"CNAME", "a.svc.test."},
-               {"NS", "ns.b.svc.test."},
-               {"NS", "ns.kid.svc.test."},
-               {"DNAME", "d.test."},
-               {"MX", "1 m."}};
-    char name[200];
-
-    random_name(name, sizeof(name));
-    uint32_t what = next_random(100);
-    uint32_t i = next_random(ARRAY_N(RRS));
-    if (i >= 3 && next_random(3) > 0) {
-        i = 0;
-    }
-    if (what < 40) {
-        (void)add_as(f, "", name, RRS[i].type, RRS[i].rdata);
-    } else if (what < 48) {
-        (void)edit_as(f, "", true, RECORD_REMOVE, name, RRS[i].type, RRS[i].rdata);
-    } else if (what < 76) {
-        (void)edit_as(f, "", true, RECORD_REMOVE_NAME, name, "", NULL);
-    } else if (what < 85) {
-        put_known(f, name);
-    } else if (what < 92) {
-        if (zone_has_persist(f->zones, name)) {
-            put_text(f, next_random(2) == 0, name, next_random(2) == 0 ? "one" : "two");
-        }
-    } else {
-        put_value(f, next_random(2) == 0,
-                  next_random(2) == 0 ? "a.acme.svc.test" : "b.acme.svc.test",
-                  next_random(2) == 0 ? "one" : "two", next_random(2) == 0 ? VALUE : VALUE2);
-    }
-}
-
-/* A set of lines. */
-struct line_set {
-    char **lines;
-    size_t n;
-};
-
-static void set_clear(struct line_set *set)
-{
-    for (size_t i = 0; i < set->n; i++) {
-        mem_free(set->lines[i]);
-    }
-    mem_free(set->lines);
-    memset(set, 0, sizeof(*set));
-}
-
-static bool add_line(void *arg, const struct dns_rr *rr)
-{
-    struct line_set *set = arg;
-    struct buf line = BUF_INIT(2000);
-    char **grown = mem_resize(set->lines, (set->n + 1) * sizeof(*grown));
-
-    assert_non_null(grown);
-    set->lines = grown;
-    must(rr_text(rr, &line));
-    set->lines[set->n++] = buf_take(&line);
+    (void)from;
+    *(uint32_t *)arg = to;
     return true;
 }
 
-static size_t find_line(const struct line_set *set, const char *line)
+static bool any_record(void *arg, bool is_add, const struct dns_rr *rr)
 {
-    for (size_t i = 0; i < set->n; i++) {
-        if (strcmp(set->lines[i], line) == 0) {
-            return i;
-        }
-    }
-    return set->n;
+    (void)arg;
+    (void)rr;
+    return is_add;
 }
 
-struct follow {
-    struct line_set *set;
-    uint32_t at;
-    bool has_added;
-};
-
-static bool follow_begin(void *arg, uint32_t from, uint32_t to)
-{
-    struct follow *w = arg;
-
-    assert_int_equal(from, w->at);
-    w->at = to;
-    w->has_added = false;
-    return true;
-}
-
-static bool follow_record(void *arg, bool is_add, const struct dns_rr *rr)
-{
-    struct follow *w = arg;
-    struct buf line = BUF_INIT(2000);
-
-    must(rr_text(rr, &line));
-    size_t i = find_line(w->set, buf_str(&line));
-    if (is_add) {
-        assert_int_equal(i, w->set->n); /* nothing comes twice */
-        assert_true(add_line(w->set, rr));
-        w->has_added = true;
-    } else {
-        assert_true(i < w->set->n); /* nothing goes that is not there */
-        assert_false(w->has_added); /* removed ones first. RFC 1995 §4 */
-        mem_free(w->set->lines[i]);
-        w->set->lines[i] = w->set->lines[--w->set->n];
-    }
-    buf_clear(&line);
-    return true;
-}
-
-struct check_args {
+struct since_args {
     struct fixture *f;
-    const char *zone;
-    struct line_set *copy; /* the secondary's */
-    uint32_t serial;       /* of the copy */
+    uint32_t serial, to;
 };
 
-static struct err check_tx(struct db *db, void *arg)
+static struct err since_tx(struct db *db, void *arg)
 {
-    struct check_args *a = arg;
-    struct records *records = a->f->records;
-    int zone = zone_index(a->f, a->zone);
-    struct line_set table = {.n = 0};
-    struct line_set anew = {.n = 0};
+    struct since_args *a = arg;
+    const struct journal_fns fns = {any_begin, any_record, &a->to};
     struct dns_rr soa = {.ttl = 0};
-    struct follow follow = {.set = a->copy, .at = a->serial};
-    const struct journal_fns fns = {follow_begin, follow_record, &follow};
 
-    must(records_write_out(records, db, zone, &soa, add_line, &table));
+    TRY(records_journal(a->f->records, db, zone_index(a->f, "svc.test"), a->serial, &soa, &fns));
     rr_clear(&soa);
-    must(written_anew(records, db, zone, add_line, &anew));
-    for (size_t i = 0; i < anew.n || i < table.n; i++) {
-        assert_true(i < anew.n && i < table.n);
-        assert_string_equal(table.lines[i], anew.lines[i]);
-    }
-    must(records_journal(records, db, zone, a->serial, &soa, &fns));
-    rr_clear(&soa);
-    assert_int_equal(follow.at, zone_serial_of(a->f->zones, a->zone));
-    a->serial = follow.at;
-    assert_int_equal(a->copy->n, table.n);
-    for (size_t i = 0; i < table.n; i++) {
-        assert_true(find_line(a->copy, table.lines[i]) < a->copy->n);
-    }
-    set_clear(&table);
-    set_clear(&anew);
     return err_ok();
 }
 
-/* Is the line's owner at or below a delegation of the zone? */
-static bool is_below_cut(const struct line_set *set, const char *line)
+static enum err_code journal_since(struct fixture *f, uint32_t serial)
 {
-    for (size_t i = 0; i < set->n; i++) {
-        const char *tab = strchr(set->lines[i], '\t');
-        size_t n = (size_t)(tab - set->lines[i]);
-        const char *owner_end = strchr(line, '\t');
-        size_t len = (size_t)(owner_end - line);
-        bool is_cut = strstr(set->lines[i], "\tIN\tNS\t") != NULL &&
-                      strncmp(set->lines[i], "svc.test.", 9) != 0;
-        if (is_cut && len >= n && strncmp(owner_end - n, set->lines[i], n) == 0 &&
-            (len == n || owner_end[-(ptrdiff_t)n - 1] == '.')) {
-            return true;
-        }
+    struct since_args args = {.f = f, .serial = serial};
+    struct err e = store_read(f->store, "test.since", since_tx, &args);
+
+    if (e.code == ERR_OK) {
+        assert_int_equal(args.to == 0 ? serial : args.to, zone_serial_of(f->zones, "svc.test"));
     }
-    return false;
+    return e.code;
 }
 
-/* A secondary's answer for the addresses of a name with an explicit _acme-challenge is ours. */
-static void check_addresses(struct fixture *f, const struct line_set *set, const char *name)
-{
-    char answer[2000];
-    char line[700];
-    size_t len = strlen(name);
-    size_t n = 0;
-    size_t answered_n = 0;
-    bool has_cname = false;
-
-    ask(f, name, "A", answer);
-    for (size_t i = 0; i < set->n; i++) {
-        bool is_here = strncmp(set->lines[i], name, len) == 0 && set->lines[i][len] == '\t';
-        has_cname = has_cname || (is_here && strstr(set->lines[i], "\tIN\tCNAME\t") != NULL);
-        n += is_here && strstr(set->lines[i], "\tIN\tA\t") != NULL;
-    }
-    for (const char *p = strstr(answer, "|A "); p != NULL; p = strstr(p + 1, "|A ")) {
-        answered_n++;
-    }
-    if (!has_cname && n != answered_n) {
-        (void)snprintf(line, sizeof(line), "%zu addresses written", n);
-        fail_msg("%s: %s, answered %s", name, line, answer);
-    }
-}
-
-/* Everything written out is what we answer. */
-static void check_answers(struct fixture *f, const struct line_set *set)
-{
-    for (size_t i = 0; i < set->n; i++) {
-        char owner[300];
-        char type[20];
-        char data[300];
-        char answer[2000];
-        char part[400];
-        if (is_below_cut(set, set->lines[i])) {
-            continue;
-        }
-        assert_int_equal(
-            sscanf(set->lines[i], "%299[^\t]\t%*u\tIN\t%19[^\t]\t%299[^\n]", owner, type, data), 3);
-        (void)snprintf(part, sizeof(part), "|%s %s", type, data);
-        ask(f, owner, type, answer);
-        if (strstr(answer, part) == NULL) {
-            fail_msg("%s but answered %s", set->lines[i], answer);
-        }
-        if (strncmp(owner, ACME_LABEL ".", sizeof(ACME_LABEL)) == 0) {
-            check_addresses(f, set, owner + sizeof(ACME_LABEL));
-        }
-    }
-}
-
-static void random_edits(void **state)
+static void journal_is_bounded(void **state)
 {
     struct fixture *f = *state;
-    struct line_set zone = {.n = 0};
-    struct line_set delegate = {.n = 0};
-    struct check_args checks[2] = {{.f = f, .zone = "svc.test", .copy = &zone},
-                                   {.f = f, .zone = "acme.svc.test", .copy = &delegate}};
+    struct zone_info *infos = NULL;
+    size_t n = 0;
+    uint32_t first = zone_serial_of(f->zones, "svc.test");
 
-    seed = EDITS_SEED;
-    for (size_t i = 0; i < 2; i++) {
-        struct buf text = exported(f, checks[i].zone, true);
-        char *line = buf_take(&text);
-        for (char *p = strchr(line, '\n') + 1; *p != '\0';) {
-            char *end = strchr(p, '\n') + 1;
-            char **grown =
-                mem_resize(checks[i].copy->lines, (checks[i].copy->n + 1) * sizeof(*grown));
-            assert_non_null(grown);
-            checks[i].copy->lines = grown;
-            grown[checks[i].copy->n++] = mem_strndup(p, (size_t)(end - p));
-            p = end;
-        }
-        mem_free(line);
-        checks[i].serial = zone_serial_of(f->zones, checks[i].zone);
-    }
-    for (unsigned i = 0; i < EDITS_N; i++) {
-        random_edit(f);
-        must(store_read(f->store, "test.check", check_tx, &checks[0]));
-        must(store_read(f->store, "test.check", check_tx, &checks[1]));
-        if (i % 10 == 0) {
-            check_answers(f, &zone);
-        }
-    }
-    assert_true(zone.n > 20);
-    /* Nothing moves by a restart. */
-    fixture_reopen(f, NULL);
-    must(store_read(f->store, "test.check", check_tx, &checks[0]));
-    must(store_read(f->store, "test.check", check_tx, &checks[1]));
-    assert_int_equal(checks[0].serial, zone_serial_of(f->zones, "svc.test"));
-    set_clear(&zone);
-    set_clear(&delegate);
+    assert_int_equal(journal_since(f, first), ERR_OK);
+    assert_int_equal(journal_since(f, first - 1), ERR_NOT_FOUND);
+    import_many(f, 0, 10000); /* each with its _acme-challenge */
+    uint32_t second = zone_serial_of(f->zones, "svc.test");
+    import_many(f, 10000, 10000);
+    assert_int_equal(journal_since(f, first), ERR_OK);
+    import_many(f, 20000, 8000);
+    assert_int_equal(journal_since(f, first), ERR_NOT_FOUND); /* the oldest went */
+    assert_int_equal(journal_since(f, second), ERR_OK);
+    must(records_zones(f->records, &infos, &n));
+    assert_true(infos[0].is_transferred && infos[0].journal_n <= RECORDS_JOURNAL_ROWS_MAX);
+    assert_int_equal(infos[0].records_n, 28000);
+    assert_int_equal(infos[0].known_n, 1);
+    mem_free(infos);
+    /* One that is too long ends the journal: a whole transfer is shorter. */
+    import_many(f, 30000, 13000);
+    assert_int_equal(journal_since(f, second), ERR_NOT_FOUND);
+    assert_int_equal(journal_since(f, zone_serial_of(f->zones, "svc.test")), ERR_OK);
+    /* So does another SOA, which the differences do not hold. */
+    uint32_t serial = zone_serial_of(f->zones, "svc.test");
+    char soa[100];
+    assert_int_equal(add_as(f, "", "x.svc.test", "A", "10.0.0.1"), 1);
+    assert_int_equal(journal_since(f, serial), ERR_OK);
+    (void)snprintf(soa, sizeof(soa), "n. h. %lu 1 2 3 4", (unsigned long)serial + 100);
+    assert_int_equal(add_as(f, "", "svc.test", "SOA", soa), 1);
+    assert_int_equal(journal_since(f, serial), ERR_NOT_FOUND);
+    assert_int_equal(zone_serial_of(f->zones, "svc.test"), serial + 100);
+}
+
+/* Known names count where somebody else serves the zone; ours are automatic. */
+static void known_names(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t serial = zone_serial_of(f->zones, "svc.test");
+    uint32_t kid = zone_serial_of(f->zones, "kid.svc.test");
+
+    put_known(f, "new.svc.test");
+    assert_int_equal(zone_serial_of(f->zones, "svc.test"), serial + 1);
+    put_known(f, "new.svc.test");
+    put_known(f, "x.kid.svc.test");
+    put_known(f, "x.acme.svc.test");
+    put_known(f, "x.elsewhere.example");
+    put_known(f, "192.0.2.1");
+    put_known(f, "_no.svc.test");
+    assert_int_equal(zone_serial_of(f->zones, "svc.test"), serial + 1);
+    assert_int_equal(zone_serial_of(f->zones, "kid.svc.test"), kid);
+}
+
+static void note_serial(void *ctx, int zone, uint32_t serial)
+{
+    struct buf *out = ctx;
+
+    buf_printf(out, "%d:%lu ", zone, (unsigned long)serial);
+}
+
+static void serials_are_told(void **state)
+{
+    struct fixture *f = *state;
+    struct buf told = BUF_INIT(1000);
+    char wanted[100];
+    uint32_t serial = zone_serial_of(f->zones, "svc.test");
+
+    records_on_serial(f->records, note_serial, &told);
+    assert_int_equal(add_as(f, "", "x.svc.test", "A", "10.0.0.1"), 1);
+    put_value(f, true, "h.acme.svc.test", "one", VALUE);
+    assert_int_equal(add_as(f, "", "kid.svc.test", "NS", "n."), 1); /* and in the zone above */
+    (void)snprintf(wanted, sizeof(wanted), "0:%lu 3:%lu 1:%lu 0:%lu ", (unsigned long)serial + 1,
+                   (unsigned long)serial + 1, (unsigned long)serial + 1, (unsigned long)serial + 2);
+    assert_string_equal(buf_str(&told), wanted);
+    buf_clear(&told);
+    assert_int_equal(records_transfer_of(f->records, 0) == &f->cfg->zones[0], 1);
+    assert_null(records_transfer_of(f->records, 1));
+    assert_ptr_equal(records_transfer_of(f->records, 3), &f->cfg->zones[0]);
+    assert_string_equal(records_zone_name(f->records, 3), "acme.svc.test");
+    assert_int_equal(zone_index(f, "svc"), -1);
 }
 
 int main(void)
@@ -510,7 +234,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(small_zone, setup, teardown),
         cmocka_unit_test_setup_teardown(delegation, setup, teardown),
-        cmocka_unit_test_setup_teardown(random_edits, setup, teardown),
+        cmocka_unit_test_setup_teardown(journal_is_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(known_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(serials_are_told, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -417,12 +417,13 @@ static void test_nothing_made_up(void **state)
     static const struct {
         const char *base, *owner;
         unsigned seen;
-    } rows[] = {{"x.svc.test", "x.svc.test.acme.corp.plain.test", 1},
-                {"sub.svc.test", "sub.svc.test.acme.corp.plain.test", 0},
-                {"a.sub.svc.test", "a.sub.svc.test.acme.corp.plain.test", 0},
-                {"a.dn.svc.test", "a.dn.svc.test.acme.corp.plain.test", 0},
-                {"dn.svc.test", "dn.svc.test.acme.corp.plain.test", 0},
-                {"x.plain.test", "x.plain.test.acme.corp.plain.test", 0}};
+        bool is_served;
+    } rows[] = {{"x.svc.test", "x.svc.test.acme.corp.plain.test", 1, true},
+                {"sub.svc.test", "sub.svc.test.acme.corp.plain.test", 0, false},
+                {"a.sub.svc.test", "a.sub.svc.test.acme.corp.plain.test", 0, false},
+                {"a.dn.svc.test", "a.dn.svc.test.acme.corp.plain.test", 0, true},
+                {"dn.svc.test", "dn.svc.test.acme.corp.plain.test", 0, true},
+                {"x.plain.test", "x.plain.test.acme.corp.plain.test", 0, true}};
     const char *const texts[] = {"text"};
     struct zone_value v = make_value(1, "a");
     struct world w;
@@ -440,6 +441,8 @@ static void test_nothing_made_up(void **state)
         assert_int_equal(zone_value_add(w.db, rows[i].owner, &v, 200).code, ERR_OK);
         look_again(&w);
         (void)snprintf(challenge, sizeof(challenge), "_acme-challenge.%s", rows[i].base);
+        assert_int_equal(zone_has_own_challenge(w.snap, rows[i].base), rows[i].seen == 1);
+        assert_int_equal(zone_is_served(w.snap, rows[i].base), rows[i].is_served);
         assert_false(zone_challenge_values(w.snap, rows[i].base, see_value, &seen, target));
         assert_int_equal(seen, rows[i].seen);
         assert_string_equal(target, seen == 0 ? "" : rows[i].owner);

@@ -147,7 +147,7 @@ static void traces_are_texts(void **state)
     expect(&w, 400, "a name was expected", "GET", DNS "/trace", NULL);
     expect(&w, 400, "a name was expected", "GET", DNS "/trace?type=A", NULL);
     expect(&w, 400, "'NOPE' is not a record type", "GET", DNS "/trace?name=a.test&type=NOPE", NULL);
-    expect(&w, 400, "application/problem+json", "GET", DNS "/trace?name=a..test", NULL);
+    expect(&w, 400, "'a..test' is not a DNS name", "GET", DNS "/trace?name=a..test", NULL);
     expect(&w, 200, "10.0.0.80", "GET", DNS "/trace?name=www.a.test", NULL);
     assert_true(talk_has(&w.talk, "{\"text\":\""));
     assert_false(talk_has(&w.talk, "Forwarding"));
