@@ -278,6 +278,25 @@ static struct err fill_tx(struct db *db, void *arg)
 
 /* --- all of it -------------------------------------------------------------------------------------------- */
 
+/* Every fault is a line of the log; the first one is why we do not start. */
+static struct err refuse_start(const struct buf *problems)
+{
+    const char *text = (const char *)problems->data;
+    size_t first = 0;
+    char line[ERR_TEXT_MAX];
+
+    for (size_t at = 0; at < problems->len;) {
+        const char *end = memchr(text + at, '\n', problems->len - at);
+        size_t n = end == NULL ? problems->len - at : (size_t)(end - text) - at;
+        (void)snprintf(line, sizeof(line), "%.*s", (int)(n < sizeof(line) ? n : sizeof(line) - 1),
+                       text + at);
+        log_ev(LOG_ERROR, "records.file", {"msg", line});
+        first = at == 0 ? n : first;
+        at += n + 1;
+    }
+    FAIL(ERR_CONFIG, "%.*s", (int)(first < ERR_TEXT_MAX ? first : ERR_TEXT_MAX - 1), text);
+}
+
 static struct err load_files(struct opening *o)
 {
     struct records *records = o->records;
@@ -294,10 +313,7 @@ static struct err load_files(struct opening *o)
         }
         is_broken = is_broken || e.code != ERR_OK;
     }
-    if (is_broken) {
-        FAIL(ERR_CONFIG, "%s", buf_str(o->problems));
-    }
-    return err_ok();
+    return is_broken ? refuse_start(o->problems) : err_ok();
 }
 
 static void opening_clear(struct opening *o)
@@ -325,7 +341,7 @@ static struct err open_all(struct records *records, struct buf *problems)
     TRY(load_files(&o));
     struct err e = store_write(records->store, "records.open", open_tx, &o);
     if (e.code == ERR_MALFORMED && problems->len > 0) {
-        FAIL(ERR_CONFIG, "%s", buf_str(problems));
+        return refuse_start(problems);
     }
     TRY(e);
     return store_read(records->store, "records.fill", fill_tx, records);

@@ -76,10 +76,11 @@ def test_a_broken_file_names_file_and_line_and_stops_the_start(make_appliance, z
         one.start()
     one.discard()
     text = str(failed.value)
-    assert f"{zone_path}:{ZONE.count(chr(10)) + 1}: " in text and "\\x0a" not in text, text
+    lines = (ZONE.count("\n") + 1, 3) if line == "host CNAME alias" else (ZONE.count("\n") + 1,)  # either side of the conflict
+    assert any(f"{zone_path}:{number}: " in text for number in lines) and "\\x0a" not in text, text
     assert all(word in text for word in words), text
     checked = run(*one.command("zone", "check", str(zone_path), "svc.test"), expect=None)
-    assert checked.returncode == 1 and f":{ZONE.count(chr(10)) + 1}:" in checked.text, checked.text
+    assert checked.returncode == 1 and any(f":{number}:" in checked.text for number in lines), checked.text
 
 
 def test_a_reload_takes_the_new_file_or_keeps_the_old_zone(make_appliance, zone_path):
