@@ -46,4 +46,7 @@ MUST_USE struct err acme_order_reply(struct acme_req *r, const struct order_row 
 /* Load an order of this account; 404 and 403 otherwise. The caller clears *out. */
 MUST_USE struct err acme_order_of(struct acme_req *r, const char *id, struct order_row *out);
 
+/* --- known.c: at start, tell the zones' records which names have orders or authorizations */
+MUST_USE struct err acme_tell_known(struct acme *acme);
+
 #endif

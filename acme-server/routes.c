@@ -154,6 +154,7 @@ static struct err net_new(struct acme *acme)
 struct err acme_start(struct acme *acme)
 {
     TRY(acme_forget_gone(acme));
+    TRY(acme_tell_known(acme));
     TRY(net_new(acme));
     TRY(store_read(acme->store, "acme.resume", resume_fn, acme));
     TRY(loop_start(acme->loop));

@@ -357,6 +357,7 @@ static struct err serve_all(struct app *app)
 {
     warn_of_modes(app);
     TRY(delegate_forget_gone(app->delegate));
+    TRY(records_known_access(app->records, app->access));
     TRY(acme_start(app->acme));
     TRY(app_dns_start(&app->dns));
     return http_server_start(app->http, &app->tls);
@@ -442,12 +443,13 @@ static void announce(const struct app *app)
 /* A configuration that is wrong changes nothing. */
 static void on_hangup(struct app *app)
 {
+    reload_zones(
+        app->records); /* first: the configuration's line in the log says that all is done */
     struct err e = reload_config(app->cfg, app->acme, &app->reloads);
 
     if (e.code != ERR_OK) {
         log_err(LOG_ERROR, "config.reload", e);
     }
-    reload_zones(app->records);
     maintenance_poke(app->maintenance);
 }
 

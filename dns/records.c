@@ -229,6 +229,11 @@ static bool is_wanted(const struct records *records, const char *name, struct na
     return true;
 }
 
+bool records_is_any_transferred(const struct records *records)
+{
+    return records->is_any_transferred;
+}
+
 struct err records_known_put(struct records *records, struct db *db, const char *const *names,
                              size_t n)
 {

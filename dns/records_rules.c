@@ -105,7 +105,8 @@ static struct err check_type(const struct dns_rr *rr, bool is_apex, struct recor
     }
     if (rr->type == LDNS_RR_TYPE_SOA && !is_apex) {
         return records_refuse(refusal,
-                              "an SOA record stands at the name of its zone only, not at %s", owner_words(rr, &words));
+                              "an SOA record stands at the name of its zone only, not at %s",
+                              owner_words(rr, &words));
     }
     if (rr->type == LDNS_RR_TYPE_CNAME && is_apex) {
         return records_refuse(refusal,

@@ -176,11 +176,13 @@ static bool find_key(const struct tsig_options *options, const struct tsig_rr *r
     return tsig->alg != TSIG_HMAC_MD5 || options->is_md5_allowed;
 }
 
+/* A fudge longer than ours would leave a message open to replay for as long. */
 static bool is_in_time(uint64_t time, uint16_t fudge, int64_t now_unix)
 {
     uint64_t now = now_unix < 0 ? 0 : (uint64_t)now_unix;
+    uint64_t most = fudge < TSIG_FUDGE_S ? fudge : TSIG_FUDGE_S;
 
-    return (time > now ? time - now : now - time) <= fudge;
+    return (time > now ? time - now : now - time) <= most;
 }
 
 static enum tsig_verdict fail_with(const struct tsig_options *options, struct tsig *tsig,

@@ -5,7 +5,7 @@
  * ANY, TTL 0, nothing behind it (else FORMERR, §5.1); algorithm known and allowed, key known, peer in
  * the client's networks (BADKEY, §5.2.1: a key that is not for this peer is no key here; the log line
  * says which it was); MAC length (longer than the hash, or shorter than half of it or 10 octets:
- * FORMERR, §5.2.2.1); MAC in constant time (BADSIG); time within fudge (BADTIME, §5.2.3); truncation
+ * FORMERR, §5.2.2.1); MAC in constant time (BADSIG); time within fudge, at most TSIG_FUDGE_S (BADTIME, §5.2.3); truncation
  * to less than TSIG_MAC_MIN octets (BADTRUNC, §5.2.4).
  * Failures over TCP count towards access's throttle. Those over UDP do not: its source addresses can
  * be forged, and a flood in somebody's name must not lock that somebody out. For the same reason a

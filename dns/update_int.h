@@ -50,6 +50,9 @@ struct update_message {
  * limits) or _SERVFAIL (no memory); out is to be cleared in every case. why: a static phrase. */
 enum update_rcode update_read(const uint8_t *packet, size_t len, struct update_message *out,
                               const char **why);
+/* The header and the zone section alone: what may cost nothing, for messages that are not signed. */
+enum update_rcode update_read_head(const uint8_t *packet, size_t len, struct update_message *out,
+                                   const char **why);
 void update_message_clear(struct update_message *message);
 
 /* --- one message --- */

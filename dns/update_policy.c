@@ -187,20 +187,45 @@ static bool host_of(const struct dns_name *owner, struct dns_name *host, struct 
     return true;
 }
 
-/* Types that decide about every name below their owner. */
-static bool is_about_all_below(uint16_t type)
+/* Types that take the names below their owner away. */
+static bool is_cut(uint16_t type)
 {
     return type == DNS_TYPE_NS || type == DNS_TYPE_DS || type == DNS_TYPE_DNAME;
 }
 
-static bool may_have(const struct update_job *job, const struct ident *id, uint16_t type)
+/* Types that decide about every name below their owner: CAA is looked for upwards (RFC 8659 §3). */
+static bool is_about_all_below(uint16_t type)
+{
+    return is_cut(type) || type == DNS_TYPE_CAA;
+}
+
+/* In a plain zone what proves x and *.x is an ordinary record: at _acme-challenge.x, or at *.x, which
+ * stands for that name as well. */
+static bool is_about_proof(const struct dns_name *owner, const struct zone_match *match)
+{
+    bool is_wildcard = false;
+    bool is_proof = false;
+
+    for (unsigned i = 0; i < owner->labels_n && owner->off[i] < match->apex; i++) {
+        const uint8_t *label = owner->wire + owner->off[i];
+        struct dns_name rest;
+        (void)dns_name_read(label, owner->len - (size_t)owner->off[i], &rest);
+        is_wildcard = is_wildcard || rest.first == LABEL_STAR;
+        is_proof = is_proof || rest.first == LABEL_ACME || rest.first == LABEL_ACCOUNT_CHALLENGE ||
+                   rest.first == LABEL_ACCOUNT || rest.first == LABEL_PERSIST;
+    }
+    return match->zone->is_plain && (is_wildcard || is_proof);
+}
+
+/* The identifier, and both x and *.x where the record is about both. */
+static bool may_have(const struct update_job *job, const struct ident *id, bool is_both)
 {
     struct access *access = job->u->with.access;
-    struct ident wildcard = *id;
+    struct ident other = *id;
 
-    wildcard.is_wildcard = true;
+    other.is_wildcard = !id->is_wildcard;
     return access_may(access, job->who.client, id) &&
-           (!is_about_all_below(type) || access_may(access, job->who.client, &wildcard));
+           (!is_both || access_may(access, job->who.client, &other));
 }
 
 /* The name that our clients reach us by must stay ours: its records, its services, and what would take
@@ -221,8 +246,13 @@ static bool is_our_own(const struct update_job *job, const struct update_rr *one
     if (zone_is_ns(table, host, &host_match)) {
         return true;
     }
-    return is_about_all_below(one->rr.type) && one->rr.class_ == RR_CLASS_IN &&
-           dns_name_read(table->hostname, table->hostname_len, &us) != 0 && ends_in(&us, host);
+    if (!is_cut(one->rr.type) || one->rr.class_ != RR_CLASS_IN) {
+        return false;
+    }
+    bool is_above_us =
+        dns_name_read(table->hostname, table->hostname_len, &us) != 0 && ends_in(&us, host);
+    return is_above_us || (dns_name_read(table->delegate->wire, table->delegate->len, &us) != 0 &&
+                           ends_in(&us, host));
 }
 
 static struct err check_ordinary(struct update_job *job, const struct update_rr *one,
@@ -252,10 +282,12 @@ static struct err check_ordinary(struct update_job *job, const struct update_rr 
     if (is_apex && (one->rr.type == DNS_TYPE_SOA || one->rr.type == DNS_TYPE_NS)) {
         return refuse_policy(job, one, "a zone's own SOA and NS are not to be changed by updates");
     }
-    if (!host_of(&one->name, &host, &id) || !may_have(job, &id, one->rr.type)) {
+    bool is_both = is_about_all_below(one->rr.type) || is_about_proof(&one->name, match);
+    if (!host_of(&one->name, &host, &id) || !may_have(job, &id, is_both)) {
         return refuse_policy(job, one,
-                             "the client may not have this name: add it (for NS, DS and "
-                             "DNAME also *.name) to the client's names");
+                             "the client may not have this name: add it (for NS, DS, DNAME and "
+                             "CAA, and in plain zones for wildcards and what proves a name, both "
+                             "name and *.name) to the client's names");
     }
     if (is_our_own(job, one, &host, match)) {
         return refuse_policy(job, one,

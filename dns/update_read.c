@@ -130,8 +130,8 @@ static enum update_rcode read_zone(const uint8_t *packet, size_t len, struct upd
     return UPDATE_NOERROR;
 }
 
-enum update_rcode update_read(const uint8_t *packet, size_t len, struct update_message *out,
-                              const char **why)
+enum update_rcode update_read_head(const uint8_t *packet, size_t len, struct update_message *out,
+                                   const char **why)
 {
     memset(out, 0, sizeof(*out));
     *why = "no whole header";
@@ -143,7 +143,14 @@ enum update_rcode update_read(const uint8_t *packet, size_t len, struct update_m
         *why = "not an UPDATE request";
         return UPDATE_NOTIMP;
     }
-    enum update_rcode rcode = read_zone(packet, len, out, why);
+    return read_zone(packet, len, out, why);
+}
+
+enum update_rcode update_read(const uint8_t *packet, size_t len, struct update_message *out,
+                              const char **why)
+{
+    enum update_rcode rcode = update_read_head(packet, len, out, why);
+
     if (rcode != UPDATE_NOERROR) {
         return rcode;
     }

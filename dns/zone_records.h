@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/access/access.h"
 #include "core/store/store.h"
 #include "core/util/config.h"
 #include "core/util/err.h"
@@ -110,6 +111,12 @@ MUST_USE struct err records_name_in_use(struct records *records, struct db *db,
  * client entries now: where their zone is transferred and they are new, they are written out. */
 MUST_USE struct err records_known_put(struct records *records, struct db *db,
                                       const char *const *names, size_t n);
+
+/* The same for the exact names of every client there is; a transaction of its own. Called at start and
+ * when a client was added. Nothing to do when no zone is transferred. */
+MUST_USE struct err records_known_access(struct records *records, struct access *access);
+/* Is any zone transferred, so that known names matter? */
+bool records_is_any_transferred(const struct records *records);
 
 /* --- administration ---------------------------------------------------------------------------- */
 enum record_source { RECORD_FROM_STORE = 0, RECORD_FROM_FILE = 1, RECORD_DERIVED = 2 };

@@ -34,6 +34,7 @@
 #define DNS_TYPE_IXFR 251u
 #define DNS_TYPE_AXFR 252u
 #define DNS_TYPE_ANY 255u
+#define DNS_TYPE_CAA 257u
 #define DNS_CLASS_IN 1u
 
 /* How a name begins. */

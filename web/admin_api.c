@@ -174,6 +174,10 @@ static struct err add_client(struct admin_api *api, const struct http_req *req, 
     mem_wipe(secret, sizeof(secret));
     TRY_PTR(*out);
     log_ev(LOG_INFO, "admin.client.add", {"client", client.name});
+    struct err e = records_known_access(api->o.records, api->o.access);
+    if (e.code != ERR_OK) { /* the client is there; its names are written out at the next start */
+        log_err(LOG_ERROR, "admin.client.known", e);
+    }
     return err_ok();
 }
 

@@ -168,3 +168,16 @@ def test_names_below_a_delegation_are_validated_where_they_are_served(make_appli
         assert acme.post(found["url"], {}).status_code == 200
         assert acme.wait(found["url"], ("valid", "invalid"))["status"] == "valid"
         assert acme.finalize(order).json()["status"] == "valid"
+
+
+def test_names_from_before_transfers_were_switched_on_are_written_out(make_appliance):
+    one = make_appliance().start()
+    Acme(one).register().order("early.svc.test", "*.wild.svc.test")
+    one.cli("client", "add", "stored", "--name", "stored.svc.test")
+    one.stop()
+    one.config["zones"] = [{"name": "svc.test", "ingress": [INGRESS], "transfer": {"allow": ["10.0.0.0/8"]}}]
+    one.start()
+    one.cli("client", "add", "later", "--name", "later.svc.test")
+    text = one.cli("zone", "export", "svc.test", "--written-out").stdout
+    for name in ("early", "wild", "stored", "later", "other"):
+        assert f"_acme-challenge.{name}.svc.test." in text, name

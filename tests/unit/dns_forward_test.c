@@ -371,6 +371,13 @@ static void test_limit_per_peer(void **state)
     }
     check_answer(w, request_new("host.example.net", 1, 0), "SERVFAIL:");
     assert_int_equal(ip_parse("10.9.9.1", &other->peer).code, ERR_OK);
+    /* What is turned away takes no place from the others. */
+    for (size_t i = 0; i < FORWARD_PENDING_MAX; i++) {
+        struct dns_request *more = request_new("host.example.net", 1, 0);
+        forward_ask(w->forward, more);
+        assert_int_equal(more->ended_n, 1);
+        request_free(more);
+    }
     check_answer(w, other, "NOERROR: host.example.net. 3600 IN A 198.51.100.1;");
     world_free(w); /* stopped while they are under way */
     for (size_t i = 0; i < ARRAY_N(under_way); i++) {

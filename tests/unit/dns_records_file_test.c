@@ -116,10 +116,17 @@ static void reload(void **state)
     assert_answer(f, "7.2.0.192.in-addr.arpa", "PTR", "3");
     assert_answer(f, "8.2.0.192.in-addr.arpa", "PTR", "0|PTR h.svc.test.");
     /* A newer serial in the file is taken over. */
-    write_zone(f, "$TTL 60\n@ SOA n h 4000000000 1 2 3 4\n");
-    must(records_reload(f->records, &problems));
-    uint32_t now = zone_serial_of(f->zones, "svc.test");
-    assert_true(now == 4000000000u || now == serial + 2); /* whichever is newer. RFC 1982 */
+    uint32_t now = serial + 1;
+    static const uint32_t AHEAD[] = {1000, 1, UINT32_MAX, 0}; /* UINT32_MAX: one behind */
+    for (size_t i = 0; i < ARRAY_N(AHEAD); i++) {
+        char soa[100];
+        uint32_t wanted = now + AHEAD[i];
+        (void)snprintf(soa, sizeof(soa), "$TTL 60\n@ SOA n h %lu 1 2 3 4\n", (unsigned long)wanted);
+        write_zone(f, soa);
+        must(records_reload(f->records, &problems));
+        now = i < 2 ? wanted : now + 1; /* it moves, and never back. RFC 1982 */
+        assert_int_equal(zone_serial_of(f->zones, "svc.test"), now);
+    }
     assert_int_equal(problems.len, 0);
     buf_clear(&problems);
     /* No file any more: its records go. */

@@ -58,6 +58,8 @@ static void test_refused(void **state)
         {"not the apex", "wild", "update add svc.test MX 10 mail.svc.test.", REFUSED},
         {"not the apex's services", "wild", "update add _sip._tcp.svc.test TXT x", REFUSED},
         {"not the wildcard", "apex", "update add *.svc.test A 10.0.0.1", REFUSED},
+        {"not the wildcard of its services", "one", "update add *._tcp.one.svc.test TXT x",
+         REFUSED},
         {"another zone's client", "public", "update add www.svc.test A 10.0.0.1", REFUSED},
         {"no records", "values", "update add www.svc.test A 10.0.0.1", REFUSED},
         {"no records, removal", "values", "update delete www.svc.test A", REFUSED},
@@ -138,6 +140,34 @@ static void test_inside_its_networks(void **state)
     assert_int_equal(send_bytes(w->update, "inside", "10.1.2.3", m.data.data, m.data.len), NOERROR);
     assert_records(w->f, "www.svc.test", "A", "10.0.0.1");
     buf_clear(&m.data);
+}
+
+static struct err forget_client_tx(struct db *db, void *arg)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "DELETE FROM client WHERE name = ?1");
+
+    db_bind_text(q, 1, arg);
+    return db_run(q, NULL);
+}
+
+/* A client that goes between the look at policy and the transaction changes nothing any more. */
+static void test_removed_meanwhile(void **state)
+{
+    static const char *const NAMES[] = {"*.svc.test"};
+    const struct access_new_client guest = {.name = "guest", .patterns = NAMES, .patterns_n = 1};
+    struct world *w = *state;
+    char secret[CLIENT_SECRET_MAX + 1];
+    char name[] = "guest";
+
+    must(access_client_create(w->f->access, &guest, secret));
+    assert_int_equal(send_as(w, name, "update add www.svc.test A 10.0.0.1"), NOERROR);
+    must(store_write(w->f->store, "test.forget", forget_client_tx, name));
+    assert_int_equal(send_as(w, name, "update add www.svc.test A 10.0.0.2"), REFUSED);
+    assert_int_equal(send_as(w, name, "update delete www.svc.test A"), REFUSED);
+    assert_int_equal(send_value(w, name, "add", CHALLENGE "www.svc.test", v1), REFUSED);
+    assert_records(w->f, "www.svc.test", "A", "10.0.0.1");
+    assert_int_equal(values_at(w->f, WWW_OWNER), 0);
 }
 
 /* --- ordinary records ------------------------------------------------------------------------- */
@@ -529,6 +559,52 @@ static void test_only_one_of_many_is_first(void **state)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+/* In a plain zone what proves a name is an ordinary record: x and *.x are both needed for it. And what
+ * decides about names below, or would hide our own. */
+static void test_proofs_in_a_plain_zone(void **state)
+{
+    static const struct {
+        const char *client, *zone, *script;
+        int rcode;
+    } rows[] = {
+        {"host", "plain.test", "update add host.plain.test A 10.0.0.1", 0},
+        {"host", "plain.test", "update add _acme-challenge.host.plain.test CNAME a.b.", REFUSED},
+        {"host", "plain.test", "update add _acme-challenge.host.plain.test TXT x", REFUSED},
+        {"host", "plain.test", "update add _ACME-Challenge.HOST.plain.test CNAME a.b.", REFUSED},
+        {"host", "plain.test",
+         "update add _aaaaaaaaaaaaaaaa._acme-challenge.host.plain.test CNAME a.b.", REFUSED},
+        {"host", "plain.test", "update add _validation-persist.host.plain.test TXT x", REFUSED},
+        {"host", "plain.test", "update delete _acme-challenge.host.plain.test", REFUSED},
+        {"below", "plain.test", "update add *.w.plain.test A 10.0.0.1", 0},
+        {"below", "plain.test", "update add *.plain.test CNAME a.b.", REFUSED},
+        {"below", "plain.test", "update add _acme-challenge.plain.test CNAME a.b.", REFUSED},
+        {"below", "plain.test", "update add _acme-challenge.w.plain.test CNAME a.b.", 0},
+        {"whole", "plain.test", "update add _acme-challenge.v.plain.test CNAME a.b.", 0},
+        {"host", "plain.test", "update add host.plain.test CAA 0 issue \";\"", REFUSED},
+        {"whole", "plain.test", "update add v.plain.test CAA 0 issue \";\"", 0},
+        {"both", "svc.test", "update add infra.svc.test NS ns.example.org.", REFUSED},
+        {"both", "svc.test", "update add infra.svc.test DNAME example.org.", REFUSED},
+        {"both", "svc.test", "update add other.svc.test NS ns.example.org.", 0},
+        {"both", "svc.test", "update add svc.test CAA 0 issue \"svc.test\"", 0},
+    };
+    struct fixture *f = fixture_new_with(
+        "  - name: svc.test\n  - {name: plain.test, plain: true}\n", "acme.infra.svc.test",
+        "  - {name: host, secret: " SECRET_B ", names: [host.plain.test]}\n"
+        "  - {name: below, secret: " SECRET_B ", names: ['*.plain.test']}\n"
+        "  - {name: whole, secret: " SECRET_B ", names: [v.plain.test, '*.v.plain.test']}\n");
+    struct update *update = update_of(f);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        int rcode = send_script(update, rows[i].client, rows[i].zone, rows[i].script);
+        if (rcode != rows[i].rcode) {
+            fail_msg("%s: RCODE %d instead of %d", rows[i].script, rcode, rows[i].rcode);
+        }
+    }
+    update_free(update);
+    fixture_free(f);
+}
+
 static int setup(void **state)
 {
     struct world *w = mem_zalloc(sizeof(*w));
@@ -560,10 +636,12 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_proofs_in_a_plain_zone),
         TEST(test_refused),
         TEST(test_allowed),
         TEST(test_below_a_delegation),
         TEST(test_inside_its_networks),
+        TEST(test_removed_meanwhile),
         TEST(test_records_come_and_go),
         TEST(test_the_same_again),
         TEST(test_all_or_nothing),

@@ -26,7 +26,8 @@ static void world_start(struct world *w)
                                               .store = w->f->store,
                                               .access = w->f->access,
                                               .delegate = w->f->delegate,
-                                              .zones = w->f->zones};
+                                              .zones = w->f->zones,
+                                              .records = w->f->records};
     must(admin_api_new(&options, &w->api));
     size_t none = ARRAY_N(routes);
     assert_int_equal(ERR_LIMIT, admin_api_routes(w->api, routes, ARRAY_N(routes), &none).code);
