@@ -1,4 +1,4 @@
-/* The delegate zone's contents: the one function in which all doors end, the acme-dns
+/* The delegate zone's contents: the doors, which all end in one policy and one table, the acme-dns
  * registrations, late binding, and what the validator asks.
  *
  * A value is 43 base64url characters (the digest of a key authorization, RFC 8555 §8.4). It lives
