@@ -28,10 +28,11 @@ static struct err open_service(struct app_dns *dns, const struct app_dns_options
                                                 .zones = o->zones,
                                                 .update = dns->update,
                                                 .transfer = dns->transfer,
-                                                .forward = dns->forward,
                                                 .watch = dns->watch};
     TRY(dns_service_new(&service, &dns->service));
-    return work_new(dns_service_handle, dns->service, &dns->work);
+    TRY(work_new(dns_service_handle, dns->service, &dns->work));
+    work_gate(dns->work, dns_service_may_transfer);
+    return err_ok();
 }
 
 struct err app_dns_open(struct app_dns *dns, const struct app_dns_options *options)

@@ -1,18 +1,19 @@
-/* Edits by clients and the administrator. RFC 2136 §3.4.2 where they come as an update. */
+/* Edits by clients and the administrator, name by name. RFC 2136 §3.4.2 where they come as an update. */
 #include "dns/records_int.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "core/access/access.h"
 #include "core/util/mem.h"
 
+/* A row at the name at hand: what the edits so far made of it. */
 struct kept_row {
     uint16_t type;
     uint16_t rdata_len;
     size_t rdata_at;
-    uint32_t ttl;
+    uint32_t ttl, stored_ttl;
     enum record_source source;
+    bool is_stored, is_gone;
     char client[CLIENT_NAME_MAX + 1];
 };
 struct row_list {
@@ -27,9 +28,8 @@ static void list_clear(struct row_list *list)
     buf_clear(&list->data);
 }
 
-static struct err keep_row(void *arg, const struct row *row)
+static struct err keep(struct row_list *list, const struct row *row, bool is_stored)
 {
-    struct row_list *list = arg;
     size_t client_len = strnlen(row->client, CLIENT_NAME_MAX + 1);
 
     if (client_len > CLIENT_NAME_MAX || row->rdata_len > RR_RDATA_MAX) {
@@ -47,12 +47,21 @@ static struct err keep_row(void *arg, const struct row *row)
                               .rdata_len = (uint16_t)row->rdata_len,
                               .rdata_at = list->data.len,
                               .ttl = row->ttl,
-                              .source = row->source};
+                              .stored_ttl = row->ttl,
+                              .source = row->source,
+                              .is_stored = is_stored};
     memcpy(kept->client, row->client, client_len);
     buf_put(&list->data, row->rdata, row->rdata_len);
     return buf_check(&list->data);
 }
 
+static struct err keep_row(void *arg, const struct row *row)
+{
+    return keep(arg, row, true);
+}
+
+/* The edits of an update are taken name by name, each name's in their order: its rows are read once,
+ * changed in memory, and the difference is written. The rules are looked at when all is written. */
 struct editing {
     struct records *records;
     struct db *db;
@@ -60,10 +69,11 @@ struct editing {
     struct zone_change *change;
     struct record_refusal *refusal;
     size_t changed_n;
-    /* of the edit at hand */
-    const struct record_edit *edit;
+    bool is_any_added;
+    const struct record_edit *edit; /* at hand */
+    /* of the name at hand */
     int zone;
-    bool is_apex;
+    bool is_apex, is_changed, is_added;
     struct name_key key;
     struct row_list at;
 };
@@ -102,17 +112,13 @@ static struct row row_of(const struct editing *e, const struct kept_row *kept)
 static struct err note_change(struct editing *e, bool is_soa)
 {
     e->changed_n++;
-    TRY(zone_change_touch(e->change, &e->key));
+    e->is_changed = true;
     return is_soa ? zone_change_whole(e->change, e->zone, false) : err_ok();
 }
 
-static struct err remove_row(struct editing *e, const struct kept_row *kept)
+static struct err remove_row(struct editing *e, struct kept_row *kept)
 {
-    const struct row row = row_of(e, kept);
-    size_t n = 0;
-
-    TRY(row_remove(e->db, &row, NULL, &n));
-    TRY(ptr_follow(e->records, e->db, false, &row, e->change));
+    kept->is_gone = true;
     return note_change(e, kept->type == LDNS_RR_TYPE_SOA);
 }
 
@@ -153,8 +159,8 @@ static struct err check_soa(struct editing *e, bool *go)
 static struct err replace_singleton(struct editing *e, bool *go)
 {
     for (size_t i = 0; i < e->at.n && *go; i++) {
-        const struct kept_row *row = &e->at.rows[i];
-        if (row->type != e->edit->rr.type || is_same(e, row)) {
+        struct kept_row *row = &e->at.rows[i];
+        if (row->is_gone || row->type != e->edit->rr.type || is_same(e, row)) {
             continue;
         }
         bool is_replaced =
@@ -181,7 +187,8 @@ static struct err check_neighbours(struct editing *e, bool *go)
 
     for (size_t i = 0; i < e->at.n; i++) {
         const struct kept_row *row = &e->at.rows[i];
-        if (row->source != RECORD_DERIVED && is_cname != (row->type == LDNS_RR_TYPE_CNAME)) {
+        if (!row->is_gone && row->source != RECORD_DERIVED &&
+            is_cname != (row->type == LDNS_RR_TYPE_CNAME)) {
             return conflict(e,
                             is_cname ? "has other records: a CNAME stands alone; remove them first"
                                      : "has a CNAME, which stands alone: remove it first",
@@ -204,22 +211,45 @@ static struct err check_add(struct editing *e, bool *go)
     return err_ok();
 }
 
-/* Is the row there already, with this TTL, as all stored ones of its type? */
-static bool is_there(const struct editing *e)
+/* The stored row that the edit would add; NULL. */
+static struct kept_row *find_same(struct editing *e)
 {
-    bool is_found = false;
+    for (size_t i = 0; i < e->at.n; i++) {
+        struct kept_row *row = &e->at.rows[i];
+        if (row->source == RECORD_FROM_STORE && !row->is_gone && is_same(e, row)) {
+            return row;
+        }
+    }
+    return NULL;
+}
 
+/* One RRset, one TTL (RFC 2181 §5.2): the newest counts, unless a row of somebody else is among them,
+ * which only the administrator changes. */
+static uint32_t ttl_of_set(const struct editing *e)
+{
     for (size_t i = 0; i < e->at.n; i++) {
         const struct kept_row *row = &e->at.rows[i];
-        if (row->source != RECORD_FROM_STORE || row->type != e->edit->rr.type) {
-            continue;
+        if (row->source == RECORD_FROM_STORE && !row->is_gone && row->type == e->edit->rr.type &&
+            !may_remove(e, row)) {
+            return row->ttl;
         }
-        if (row->ttl != e->edit->rr.ttl) {
-            return false;
-        }
-        is_found = is_found || is_same(e, row);
     }
-    return is_found;
+    return e->edit->rr.ttl;
+}
+
+/* Does any row have another one now? */
+static bool set_ttl(struct editing *e, uint32_t ttl)
+{
+    bool is_other = false;
+
+    for (size_t i = 0; i < e->at.n; i++) {
+        struct kept_row *row = &e->at.rows[i];
+        if (row->source == RECORD_FROM_STORE && !row->is_gone && row->type == e->edit->rr.type) {
+            is_other = is_other || row->ttl != ttl;
+            row->ttl = ttl;
+        }
+    }
+    return is_other;
 }
 
 /* An SOA elsewhere than at an apex is no conflict that the names rule knows. */
@@ -244,26 +274,30 @@ static struct err add(struct editing *e)
         return records_refuse(e->refusal, "a record has class IN and a TTL of at most %u",
                               RR_TTL_MAX);
     }
-    if (is_there(e)) {
-        return err_ok();
+    const struct kept_row *same = find_same(e);
+    uint32_t ttl = ttl_of_set(e);
+    if (same == NULL || same->ttl != ttl) {
+        TRY(check_add(e, &go));
     }
-    TRY(check_add(e, &go));
     if (!go) {
         return err_ok();
     }
-    const struct row row = {.key = e->key.data,
-                            .key_len = e->key.len,
-                            .type = rr->type,
-                            .rdata = rr->rdata,
-                            .rdata_len = rr->rdata_len,
-                            .source = RECORD_FROM_STORE,
-                            .ttl = rr->ttl,
-                            .client = e->who->client};
-    TRY(row_put(e->db, &row));
-    TRY(rows_set_ttl(e->db, &e->key, rr->type, rr->ttl));
-    TRY(ptr_follow(e->records, e->db, true, &row, e->change));
-    TRY(note_change(e, rr->type == LDNS_RR_TYPE_SOA));
-    return rules_check(e->records, e->db, e->zone, &e->key, e->refusal);
+    bool is_other_ttl = set_ttl(e, ttl);
+    if (same != NULL && !is_other_ttl) {
+        return err_ok();
+    }
+    if (same == NULL) {
+        const struct row row = {.type = rr->type,
+                                .rdata = rr->rdata,
+                                .rdata_len = rr->rdata_len,
+                                .source = RECORD_FROM_STORE,
+                                .ttl = ttl,
+                                .client = e->who->client};
+        TRY(keep(&e->at, &row, false));
+        e->is_any_added = true;
+    }
+    e->is_added = true;
+    return note_change(e, rr->type == LDNS_RR_TYPE_SOA);
 }
 
 /* --- removing ------------------------------------------------------------------------------------ */
@@ -288,7 +322,7 @@ static size_t count_type(const struct editing *e, uint16_t type)
     size_t n = 0;
 
     for (size_t i = 0; i < e->at.n; i++) {
-        n += e->at.rows[i].type == type;
+        n += e->at.rows[i].type == type && !e->at.rows[i].is_gone;
     }
     return n;
 }
@@ -336,8 +370,8 @@ static struct err remove_meant(struct editing *e)
     size_t before = e->changed_n;
 
     for (size_t i = 0; i < e->at.n; i++) {
-        const struct kept_row *row = &e->at.rows[i];
-        if (!is_meant(e, row)) {
+        struct kept_row *row = &e->at.rows[i];
+        if (row->is_gone || !is_meant(e, row)) {
             continue;
         }
         if (may_remove(e, row) && !is_protected(e, row)) {
@@ -349,14 +383,108 @@ static struct err remove_meant(struct editing *e)
     return e->changed_n > before ? err_ok() : say_nothing_removed(e, in_the_way);
 }
 
-/* --- one after the other -------------------------------------------------------------------------- */
+/* --- what the edits of a name come to ------------------------------------------------------------- */
+
+static struct err write_removed(struct editing *e)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < e->at.n; i++) {
+        const struct kept_row *kept = &e->at.rows[i];
+        if (kept->is_stored && kept->is_gone) {
+            const struct row row = row_of(e, kept);
+            TRY(row_remove(e->db, &row, NULL, &n));
+            TRY(ptr_follow(e->records, e->db, false, &row, e->change));
+        }
+    }
+    return err_ok();
+}
+
+static struct err write_added(struct editing *e)
+{
+    for (size_t i = 0; i < e->at.n; i++) {
+        const struct kept_row *kept = &e->at.rows[i];
+        if (!kept->is_stored && !kept->is_gone) {
+            const struct row row = row_of(e, kept);
+            TRY(row_put(e->db, &row));
+            TRY(ptr_follow(e->records, e->db, true, &row, e->change));
+        }
+    }
+    return err_ok();
+}
+
+/* Once per type: the stored rows of one have one TTL. */
+static struct err write_ttls(struct editing *e)
+{
+    for (size_t i = 0; i < e->at.n; i++) {
+        const struct kept_row *kept = &e->at.rows[i];
+        if (!kept->is_stored || kept->is_gone || kept->ttl == kept->stored_ttl) {
+            continue;
+        }
+        TRY(rows_set_ttl(e->db, &e->key, kept->type, kept->ttl));
+        for (size_t j = i; j < e->at.n; j++) {
+            if (e->at.rows[j].type == kept->type) {
+                e->at.rows[j].stored_ttl = e->at.rows[j].ttl;
+            }
+        }
+    }
+    return err_ok();
+}
+
+/* --- name by name --------------------------------------------------------------------------------- */
+
+/* Edits of one name are linked in their order. */
+struct link {
+    size_t next;
+    bool is_first, is_last, is_checked;
+};
+
+static int compare_owners(const void *a, const void *b, void *arg)
+{
+    const struct record_edit *edits = arg;
+    size_t i = *(const size_t *)a;
+    size_t j = *(const size_t *)b;
+    const struct dns_rr *x = &edits[i].rr;
+    const struct dns_rr *y = &edits[j].rr;
+    int order = x->owner_len != y->owner_len ? x->owner_len - y->owner_len
+                                             : memcmp(x->owner, y->owner, x->owner_len);
+
+    return order != 0 ? order : (i > j) - (i < j);
+}
+
+static struct err link_edits(const struct record_edit *edits, size_t n, struct link *links)
+{
+    AUTO(mem_freep) size_t *sorted = mem_array(n + 1, sizeof(*sorted));
+    union {
+        const struct record_edit *in;
+        void *out;
+    } arg = {.in = edits}; /* compare_owners() takes it as const */
+
+    TRY_PTR(sorted);
+    for (size_t i = 0; i < n; i++) {
+        sorted[i] = i;
+    }
+    qsort_r(sorted, n, sizeof(*sorted), compare_owners, arg.out);
+    for (size_t i = 0; i < n; i++) {
+        const struct dns_rr *rr = &edits[sorted[i]].rr;
+        const struct dns_rr *last = i == 0 ? NULL : &edits[sorted[i - 1]].rr;
+        struct link *link = &links[sorted[i]];
+        link->is_last = true;
+        link->is_first = last == NULL || last->owner_len != rr->owner_len ||
+                         memcmp(last->owner, rr->owner, rr->owner_len) != 0;
+        if (!link->is_first) {
+            links[sorted[i - 1]].next = sorted[i];
+            links[sorted[i - 1]].is_last = false;
+        }
+    }
+    return err_ok();
+}
 
 static struct err edit_one(struct editing *e)
 {
     const struct dns_rr *rr = &e->edit->rr;
     struct name_words words;
 
-    e->zone = records_zone_at(e->records, rr->owner, rr->owner_len);
     if (e->zone < 0 || !e->records->list[e->zone].is_served ||
         e->records->list[e->zone].is_delegate) {
         if (e->edit->op == RECORD_ADD) {
@@ -365,12 +493,65 @@ static struct err edit_one(struct editing *e)
         return records_refuse(e->refusal, "%s is in no zone whose records are kept here",
                               wire_words(rr->owner, rr->owner_len, &words));
     }
-    e->is_apex = records_is_apex(&e->records->list[e->zone], rr->owner, rr->owner_len);
+    return e->edit->op == RECORD_ADD ? add(e) : remove_meant(e);
+}
+
+static struct err edit_name(struct editing *e, const struct record_edit *edits, struct link *links,
+                            size_t first)
+{
+    const struct dns_rr *rr = &edits[first].rr;
+
+    e->zone = records_zone_at(e->records, rr->owner, rr->owner_len);
+    e->is_apex =
+        e->zone >= 0 && records_is_apex(&e->records->list[e->zone], rr->owner, rr->owner_len);
+    e->is_changed = e->is_added = false;
     key_of(rr->owner, &e->key);
     e->at.n = 0;
     buf_reset(&e->at.data);
     TRY(rows_at(e->db, &e->key, keep_row, &e->at));
-    return e->edit->op == RECORD_ADD ? add(e) : remove_meant(e);
+    for (size_t i = first;; i = links[i].next) {
+        e->edit = &edits[i];
+        TRY(edit_one(e));
+        if (links[i].is_last) {
+            break;
+        }
+    }
+    links[first].is_checked = e->is_added;
+    if (!e->is_changed) {
+        return err_ok();
+    }
+    TRY(write_removed(e));
+    TRY(write_added(e));
+    TRY(write_ttls(e));
+    return zone_change_touch(e->change, &e->key);
+}
+
+/* The rules concern names above and below as well: only when all is written. */
+static struct err check_name(struct editing *e, const struct dns_rr *rr)
+{
+    struct name_key key;
+
+    key_of(rr->owner, &key);
+    return rules_check(e->records, e->db, records_zone_at(e->records, rr->owner, rr->owner_len),
+                       &key, e->refusal);
+}
+
+static struct err check_client(struct editing *e)
+{
+    const char *client = e->who->client;
+    size_t n = 0;
+
+    if (!e->is_any_added || client[0] == '\0') {
+        return err_ok();
+    }
+    TRY(rows_count_client(e->db, client, &n));
+    if (n > RECORDS_PER_CLIENT_MAX) {
+        return records_refuse(e->refusal,
+                              "client %s would have more than %u records stored: remove some that "
+                              "it added, or let the administrator add these",
+                              client, RECORDS_PER_CLIENT_MAX);
+    }
+    return err_ok();
 }
 
 static void editing_clear(struct editing *e)
@@ -385,89 +566,24 @@ struct err records_edit(struct records *records, struct db *db, const struct rec
     AUTO(editing_clear)
     struct editing e = {
         .records = records, .db = db, .who = who, .change = change, .refusal = refusal};
+    AUTO(mem_freep) struct link *links = mem_array(n + 1, sizeof(*links));
 
     buf_init(&e.at.data, RECORDS_BUF_MAX);
+    TRY_PTR(links);
+    TRY(link_edits(edits, n, links));
     for (size_t i = 0; i < n; i++) {
-        e.edit = &edits[i];
-        TRY(edit_one(&e));
+        if (links[i].is_first) {
+            TRY(edit_name(&e, edits, links, i));
+        }
     }
+    for (size_t i = 0; i < n; i++) {
+        if (links[i].is_checked) {
+            TRY(check_name(&e, &edits[i].rr));
+        }
+    }
+    TRY(check_client(&e));
     if (changed != NULL) {
         *changed = e.changed_n;
-    }
-    return err_ok();
-}
-
-/* --- reading ------------------------------------------------------------------------------------- */
-
-struct err records_name_in_use(struct records *records, struct db *db, const uint8_t *owner,
-                               size_t owner_len, bool *out)
-{
-    struct name_key key;
-    int zone = records_zone_at(records, owner, owner_len);
-
-    if (zone < 0) {
-        *out = false;
-        return err_ok();
-    }
-    if (records_is_apex(&records->list[zone], owner, owner_len)) {
-        *out = true; /* SOA and NS */
-        return err_ok();
-    }
-    key_of(owner, &key);
-    TRY(rows_has(db, &key, out));
-    return *out ? err_ok() : rows_has_below(records, db, zone, &key, out);
-}
-
-/* --- the administrator ---------------------------------------------------------------------------- */
-
-struct edit_job {
-    struct records *records;
-    const struct record_edit *edits;
-    size_t n;
-    struct record_refusal *refusal;
-    enum err_code visible;
-};
-
-static struct err audit_edits(struct db *db, const struct edit_job *job, size_t changed_n)
-{
-    struct name_words words;
-    char detail[100];
-    const struct dns_rr *rr = &job->edits[0].rr;
-
-    (void)snprintf(detail, sizeof(detail), "%zu records changed", changed_n);
-    const struct audit_row row = {.event = "records.edit",
-                                  .actor = "admin",
-                                  .object = wire_words(rr->owner, rr->owner_len, &words),
-                                  .detail = detail};
-    return audit_write(db, &row);
-}
-
-static struct err edit_tx(struct db *db, void *arg)
-{
-    struct edit_job *job = arg;
-    AUTO(zone_change_freep) struct zone_change *change = NULL;
-    const struct record_who who = {.client = "", .is_update = false};
-    size_t changed_n = 0;
-
-    TRY(zone_change_new(job->records, &change));
-    TRY(records_edit(job->records, db, &who, job->edits, job->n, change, &changed_n, job->refusal));
-    if (changed_n > 0) {
-        TRY(audit_edits(db, job, changed_n));
-    }
-    return zone_change_commit(&change, db, &job->visible);
-}
-
-struct err records_edit_now(struct records *records, const struct record_edit *edits, size_t n,
-                            struct record_refusal *refusal)
-{
-    struct edit_job job = {records, edits, n, refusal, ERR_OK};
-
-    if (n == 0) {
-        return err_ok();
-    }
-    TRY(store_write(records->store, "records.edit", edit_tx, &job));
-    if (job.visible != ERR_OK) {
-        FAIL(job.visible, "records: stored, but not visible to queries before a restart");
     }
     return err_ok();
 }

@@ -13,7 +13,8 @@
 #define KEY_MAX (2u * NAME_WIRE_MAX + 2u)
 #define RECORDS_RRS_MAX (RECORDS_PER_NAME_MAX * 3u) /* of one name, from all sources */
 #define RECORDS_BUF_MAX (1024u * 1024u * 1024u)
-#define RECORDS_PTR_MAX 64u /* derived PTR records at one name */
+#define RECORDS_PTR_MAX 64u       /* derived PTR records at one name */
+#define RECORDS_PTR_CLIENT_MAX 8u /* of those, for addresses that one client added */
 
 /* --- records_key.c ----------------------------------------------------------------------------- */
 struct name_key {
@@ -82,7 +83,8 @@ struct row {
     const char *client;
 };
 typedef struct err (*row_fn)(void *arg, const struct row *row);
-/* Rows with from <= owner < to, in the order of keys, types, RDATA and sources. */
+/* Rows with from <= owner < to, in the order of keys, types, RDATA and sources. Here and below rows
+ * that cannot be (a damaged database) are left out, each with a line of the log, at most 20. */
 MUST_USE struct err rows_scan(struct db *db, const struct name_key *from, const struct name_key *to,
                               row_fn fn, void *arg);
 /* Rows of one zone: what belongs to zones below it is left out. */
@@ -96,6 +98,8 @@ MUST_USE struct err row_remove(struct db *db, const struct row *row, const char 
 /* One RRset, one TTL (RFC 2181 §5.2): stored rows of this type. */
 MUST_USE struct err rows_set_ttl(struct db *db, const struct name_key *key, uint16_t type,
                                  uint32_t ttl);
+/* What a client has stored. */
+MUST_USE struct err rows_count_client(struct db *db, const char *client, size_t *out);
 /* The first owner with from <= owner < to and a row; *is_there. out may be from. */
 MUST_USE struct err rows_first(struct db *db, const struct name_key *from,
                                const struct name_key *to, struct name_key *out, bool *is_there);
@@ -161,7 +165,8 @@ const char *rules_set(bool is_apex, const struct name_key *key, const struct own
                       struct rules_set_words *words);
 
 /* --- records_ptr.c --------------------------------------------------------------------------------- */
-/* A row of type A or AAAA came (is_add) or went, whatever its source: PTR in step. */
+/* A row of type A or AAAA came (is_add) or went, whatever its source: PTR in step. A client's address
+ * makes none where it is one of ours or an ingress, and only the first few per address do. */
 MUST_USE struct err ptr_follow(struct records *records, struct db *db, bool is_add,
                                const struct row *row, struct zone_change *change);
 /* All of them anew. */

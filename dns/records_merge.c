@@ -62,7 +62,10 @@ struct err owner_set_add(struct owner_set *set, const struct row *row)
         }
         return err_ok();
     }
-    if (row->rdata_len > RR_RDATA_MAX || set->n >= RECORDS_RRS_MAX) {
+    if (row->rdata_len > RR_RDATA_MAX) {
+        FAIL(ERR_LIMIT, "records: data of %zu octets in a record", row->rdata_len);
+    }
+    if (set->n >= RECORDS_RRS_MAX) {
         FAIL(ERR_LIMIT, "records: more than %u records at one name", RECORDS_RRS_MAX);
     }
     if (set->n == set->cap || set->rrs == NULL) {

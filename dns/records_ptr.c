@@ -35,36 +35,91 @@ static bool reverse_key(const struct row *row, struct name_key *out)
     return true;
 }
 
-static struct err count_ptr(struct db *db, const struct name_key *key, size_t *n)
+static bool is_among(const struct ip_addr *ip, const struct ip_addr *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ip_equal(ip, &list[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One of our own addresses or an ingress: whose name that is, no client says. */
+static bool is_ours(const struct records *records, const struct row *row)
+{
+    const struct config *cfg = records->cfg;
+    struct ip_addr ip = {.family = row->type == LDNS_RR_TYPE_A ? 4 : 6};
+
+    memcpy(ip.bytes, row->rdata, row->rdata_len);
+    if (is_among(&ip, cfg->addresses, cfg->addresses_n)) {
+        return true;
+    }
+    for (size_t i = 0; i < cfg->zones_n; i++) {
+        if (is_among(&ip, cfg->zones[i].ingress, cfg->zones[i].ingress_n)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is there room for another one? A derived row carries the client of its address. */
+static struct err has_room(struct db *db, const struct name_key *key, const char *client, bool *out)
 {
     AUTO(db_stmt_release)
-    struct db_stmt *q =
-        db_prepare(db, "SELECT COUNT(*) FROM record WHERE owner = ?1 AND type = 12 AND source = 2");
-    int64_t count = 0;
+    struct db_stmt *q = db_prepare(db, "SELECT COUNT(*), COALESCE(SUM(client = ?2), 0) FROM record "
+                                       "WHERE owner = ?1 AND type = 12 AND source = 2");
+    int64_t all_n = 0;
+    int64_t its_n = 0;
 
     db_bind_blob(q, 1, key->data, key->len);
+    db_bind_text(q, 2, client);
     if (db_step(q)) {
-        count = db_col_int(q, 0);
+        all_n = db_col_int(q, 0);
+        its_n = db_col_int(q, 1);
     }
     TRY(db_finish(q));
-    *n = (size_t)count;
+    *out = all_n < (int64_t)RECORDS_PTR_MAX &&
+           (client[0] == '\0' || its_n < (int64_t)RECORDS_PTR_CLIENT_MAX);
     return err_ok();
 }
 
 /* Does another source still have the address? */
-static struct err has_address(struct db *db, const struct row *row, bool *out)
+static struct err has_address(struct db *db, const struct row *row, bool is_clients, bool *out)
 {
     AUTO(db_stmt_release)
-    struct db_stmt *q = db_prepare(db, "SELECT 1 FROM record WHERE owner = ?1 AND type = ?2 "
-                                       "AND rdata = ?3 AND source <> 2 LIMIT 1");
+    struct db_stmt *q =
+        db_prepare(db, "SELECT 1 FROM record WHERE owner = ?1 AND type = ?2 AND rdata = ?3 "
+                       "AND source <> 2 AND (?4 <> 0 OR client = '') LIMIT 1");
 
     db_bind_blob(q, 1, row->key, row->key_len);
     db_bind_int(q, 2, row->type);
     db_bind_blob(q, 3, row->rdata, row->rdata_len);
+    db_bind_int(q, 4, is_clients ? 1 : 0);
     bool is_found = db_step(q);
     TRY(db_finish(q));
     *out = is_found;
     return err_ok();
+}
+
+/* The PTR record of an address that came or went, when nothing keeps it out or there. */
+static struct err change_ptr(const struct records *records, struct db *db, bool is_add,
+                             const struct row *row, const struct row *ptr, bool *is_changed)
+{
+    struct name_key key = {.len = ptr->key_len};
+    bool is_own = is_ours(records, row);
+    bool is_right = false;
+    size_t n = 0;
+
+    memcpy(key.data, ptr->key, ptr->key_len);
+    if (is_add) {
+        TRY(has_room(db, &key, row->client, &is_right));
+        *is_changed = is_right && (!is_own || row->client[0] == '\0');
+        return *is_changed ? row_put(db, ptr) : err_ok();
+    }
+    TRY(has_address(db, row, !is_own, &is_right));
+    *is_changed = !is_right;
+    return is_right ? err_ok() : row_remove(db, ptr, NULL, &n);
 }
 
 struct err ptr_follow(struct records *records, struct db *db, bool is_add, const struct row *row,
@@ -73,8 +128,7 @@ struct err ptr_follow(struct records *records, struct db *db, bool is_add, const
     struct name_key key;
     uint8_t name[NAME_WIRE_MAX];
     size_t name_len = 0;
-    bool is_left = false;
-    size_t n = 0;
+    bool is_changed = false;
 
     if (!records->has_reverse || row->source == RECORD_DERIVED || !reverse_key(row, &key) ||
         !key_wire(row->key, row->key_len, name, &name_len) || !wire_is_host(name, name_len)) {
@@ -85,21 +139,9 @@ struct err ptr_follow(struct records *records, struct db *db, bool is_add, const
         return err_ok();
     }
     const struct row ptr = {key.data, key.len,        LDNS_RR_TYPE_PTR, name,
-                            name_len, RECORD_DERIVED, row->ttl,         ""};
-    if (is_add) {
-        TRY(count_ptr(db, &key, &n));
-        if (n >= RECORDS_PTR_MAX) {
-            return err_ok();
-        }
-        TRY(row_put(db, &ptr));
-    } else {
-        TRY(has_address(db, row, &is_left));
-        if (is_left) {
-            return err_ok();
-        }
-        TRY(row_remove(db, &ptr, NULL, &n));
-    }
-    return change == NULL ? err_ok() : zone_change_touch(change, &key);
+                            name_len, RECORD_DERIVED, row->ttl,         row->client};
+    TRY(change_ptr(records, db, is_add, row, &ptr, &is_changed));
+    return !is_changed || change == NULL ? err_ok() : zone_change_touch(change, &key);
 }
 
 struct rebuild {

@@ -1,9 +1,13 @@
 /* SQL of records and serial numbers. */
 #include "dns/records_int.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
+#include "core/util/log.h"
 #include "core/util/mem.h"
+
+#define FAULTS_LOGGED_MAX 20u
 
 static const char *const STEPS[] = {
     /* owner: the key of records_int.h. client '': the administrator, a file, or derived.
@@ -53,11 +57,61 @@ static const char *const STEPS[] = {
     " ttl INTEGER NOT NULL,"
     " rdata BLOB NOT NULL,"
     " PRIMARY KEY (delta, is_add, seq)) STRICT, WITHOUT ROWID;",
+
+    /* How many a client has. */
+    "CREATE INDEX record_client ON record (client, source) WHERE client <> '';",
 };
 
 const struct store_module RECORDS_STORE_MODULE = {"records", STEPS, ARRAY_N(STEPS)};
 
 /* --- reading ------------------------------------------------------------------------------------ */
+
+/* Why a row cannot be one of ours; NULL: it can. */
+static const char *find_fault(struct db_stmt *q, const struct row *row)
+{
+    uint8_t wire[NAME_WIRE_MAX];
+    size_t wire_len = 0;
+    int64_t type = db_col_int(q, 1);
+    int64_t source = db_col_int(q, 3);
+    int64_t ttl = db_col_int(q, 4);
+
+    if (!key_wire(row->key, row->key_len, wire, &wire_len)) {
+        return "its owner is no name";
+    }
+    for (size_t i = 0; i < wire_len; i++) {
+        /* lengths of labels are less than any letter */
+        if (wire[i] >= 'A' && wire[i] <= 'Z') {
+            return "its owner is not in lower case";
+        }
+    }
+    if (row->rdata_len > RR_RDATA_MAX) {
+        return "its data is longer than a record's can be";
+    }
+    if (type < 1 || type > UINT16_MAX || source < RECORD_FROM_STORE || source > RECORD_DERIVED ||
+        ttl < 0 || ttl > (int64_t)RR_TTL_MAX) {
+        return "its type, source or TTL is none";
+    }
+    return strnlen(row->client, CLIENT_NAME_MAX + 1) > CLIENT_NAME_MAX ? "its client is none"
+                                                                       : NULL;
+}
+
+static void log_fault(const struct row *row, const char *why)
+{
+    static atomic_uint said_n;
+    uint8_t wire[NAME_WIRE_MAX];
+    size_t wire_len = 0;
+    struct name_words words = {"?"};
+
+    if (atomic_fetch_add(&said_n, 1) >= FAULTS_LOGGED_MAX) {
+        atomic_store(&said_n, FAULTS_LOGGED_MAX);
+        return;
+    }
+    if (key_wire(row->key, row->key_len, wire, &wire_len)) {
+        (void)wire_words(wire, wire_len, &words);
+    }
+    log_ev(LOG_ERROR, "records.row", {"name", words.text}, {"type", log_int(row->type)},
+           {"why", why}, {"msg", "a row of the database that is no record is passed over"});
+}
 
 static struct err give(struct db_stmt *q, row_fn fn, void *arg)
 {
@@ -70,6 +124,11 @@ static struct err give(struct db_stmt *q, row_fn fn, void *arg)
         row.source = (enum record_source)db_col_int(q, 3);
         row.ttl = (uint32_t)db_col_int(q, 4);
         row.client = db_col_text(q, 5, NULL);
+        const char *why = find_fault(q, &row);
+        if (why != NULL) {
+            log_fault(&row, why);
+            continue;
+        }
         TRY(fn(arg, &row));
     }
     return db_finish(q);
@@ -226,6 +285,25 @@ struct err rows_has_below(const struct records *records, struct db *db, int zone
     return rows_has_in(records, db, zone, &from, &behind, out);
 }
 
+struct err records_name_in_use(struct records *records, struct db *db, const uint8_t *owner,
+                               size_t owner_len, bool *out)
+{
+    struct name_key key;
+    int zone = records_zone_at(records, owner, owner_len);
+
+    if (zone < 0) {
+        *out = false;
+        return err_ok();
+    }
+    if (records_is_apex(&records->list[zone], owner, owner_len)) {
+        *out = true; /* SOA and NS */
+        return err_ok();
+    }
+    key_of(owner, &key);
+    TRY(rows_has(db, &key, out));
+    return *out ? err_ok() : rows_has_below(records, db, zone, &key, out);
+}
+
 struct err rows_marks(struct db *db, const struct name_key *key, struct row_marks *out)
 {
     AUTO(db_stmt_release)
@@ -290,6 +368,22 @@ struct err rows_set_ttl(struct db *db, const struct name_key *key, uint16_t type
     db_bind_int(q, 2, type);
     db_bind_int(q, 3, ttl);
     return db_run(q, NULL);
+}
+
+struct err rows_count_client(struct db *db, const char *client, size_t *out)
+{
+    AUTO(db_stmt_release)
+    struct db_stmt *q = db_prepare(db, "SELECT COUNT(*) FROM record "
+                                       "WHERE client = ?1 AND client <> '' AND source = 0");
+    int64_t n = 0;
+
+    db_bind_text(q, 1, client);
+    if (db_step(q)) {
+        n = db_col_int(q, 0);
+    }
+    TRY(db_finish(q));
+    *out = (size_t)n;
+    return err_ok();
 }
 
 /* --- serials ------------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 /* A secret makes cookies for a day and is accepted for another one; RFC 7873 §7.1 wants at most 36
  * days. */
 #define COOKIE_DAY_MS (24 * 3600 * INT64_C(1000))
+#define RCODE_SERVFAIL 2u
 
 struct err dns_shared_init(struct dns_shared *shared, const struct dns_server_options *options)
 {
@@ -123,6 +124,21 @@ enum answer_verdict dns_ask(struct dns_asker *asker, struct answer_in *in, uint8
     return verdict;
 }
 
+/* A transfer by UDP that finds no place hears so at once, so that no secondary waits for nothing.
+ * (By TCP the caller says it.) False: nothing was said. */
+static bool say_full(struct dns_request *request)
+{
+    uint8_t out[DNS_UDP_PLAIN_MAX];
+    size_t *len = NULL;
+    const uint8_t *query = dns_request_bytes(request, &len);
+
+    if (dns_request_is_tcp(request) || !work_is_transfer(request)) {
+        return false;
+    }
+    size_t n = answer_error(query, *len, RCODE_SERVFAIL, 0, out, sizeof(out));
+    return n != 0 && dns_request_send(request, out, n).code == ERR_OK;
+}
+
 bool dns_hand_over(struct dns_asker *asker, enum answer_verdict verdict,
                    struct dns_request *take_request)
 {
@@ -138,8 +154,9 @@ bool dns_hand_over(struct dns_asker *asker, enum answer_verdict verdict,
     }
     if (!work_put(shared->work, take_request)) {
         dns_count(&asker->count.work_full, 1);
+        bool is_answered = say_full(take_request);
         dns_request_end(take_request);
-        return false;
+        return is_answered;
     }
     dns_count(&asker->count.work, 1);
     return true;

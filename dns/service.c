@@ -166,7 +166,7 @@ static void send_error(struct job *job, unsigned rcode, bool is_signed)
     note(job, rcode);
 }
 
-/* What the question or zone section names, for counting; nothing when it cannot be read. */
+/* What the question or zone section names, for counting and the log; nothing when it is broken. */
 static void read_question(struct job *job)
 {
     struct dns_name name;
@@ -184,6 +184,7 @@ static void read_question(struct job *job)
     const struct zone_snapshot *snap = zone_read_begin(job->seat->reader);
     if (zone_find(snap->table, &name, &match)) {
         job->info.zone = (int16_t)match.zone->index;
+        job->info.reason = match.apex == 0 ? ANSWER_APEX : ANSWER_NODATA;
     }
     zone_read_end(job->seat->reader);
 }
@@ -269,6 +270,18 @@ static void send_servfail(struct job *job)
     if (len != 0 && dns_request_send(job->request, out, len).code != ERR_OK) {
         log_ev(LOG_DEBUG, "dns.answer.lost", {"msg", "the peer has gone"});
     }
+}
+
+bool dns_service_may_transfer(void *ctx, struct dns_request *request)
+{
+    const struct dns_service *service = ctx;
+    struct ip_addr peer = dns_request_peer(request);
+    struct dns_name name;
+    size_t *len = NULL;
+    const uint8_t *p = dns_request_bytes(request, &len);
+
+    return *len > HEADER_LEN && dns_name_read(p + HEADER_LEN, *len - HEADER_LEN, &name) != 0 &&
+           transfer_may_come(service->o.transfer, name.wire, name.len, &peer);
 }
 
 void dns_service_handle(void *ctx, struct dns_request *request)

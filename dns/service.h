@@ -10,7 +10,6 @@
 #include "core/access/access.h"
 #include "core/util/config.h"
 #include "dns/answer.h"
-#include "dns/forward.h"
 #include "dns/request.h"
 #include "dns/transfer.h"
 #include "dns/update.h"
@@ -23,8 +22,7 @@ struct dns_service_options {
     struct zone_db *zones;
     struct update *update;
     struct transfer *transfer;
-    struct forward *forward; /* NULL: off */
-    struct watch *watch;     /* NULL: off */
+    struct watch *watch; /* NULL: off */
 };
 struct dns_service;
 MUST_USE struct err dns_service_new(const struct dns_service_options *options,
@@ -32,5 +30,7 @@ MUST_USE struct err dns_service_new(const struct dns_service_options *options,
 void dns_service_free(struct dns_service *service);
 /* A work_fn (work.h): ctx is the struct dns_service. Ends the request. */
 void dns_service_handle(void *ctx, struct dns_request *request);
+/* A work_may_fn: false when the address alone says that the AXFR or IXFR will be refused. */
+bool dns_service_may_transfer(void *ctx, struct dns_request *request);
 
 #endif

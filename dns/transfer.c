@@ -171,21 +171,43 @@ static bool is_in(const struct ip_net *nets, size_t n, const struct ip_addr *ip)
     return false;
 }
 
+static bool is_open(const struct config_zone *zone)
+{
+    return zone != NULL && (zone->transfer_allow_n > 0 || zone->transfer_key[0] != '\0');
+}
+
+static bool is_address_allowed(const struct config_zone *zone, const struct ip_addr *peer)
+{
+    return zone->transfer_allow_n == 0 || is_in(zone->transfer_allow, zone->transfer_allow_n, peer);
+}
+
+bool transfer_may_come(const struct transfer *transfer, const uint8_t *zone, size_t zone_len,
+                       const struct ip_addr *peer)
+{
+    const struct records *records = transfer->options.records;
+    int index = records_zone_index(records, zone, zone_len);
+
+    if (index < 0) {
+        return false;
+    }
+    const struct config_zone *options = records_transfer_of(records, index);
+    return is_open(options) && is_address_allowed(options, peer);
+}
+
 /* "" when the peer may; else what is wrong and what to do. */
 static void may_not(const struct job *job, const struct config_zone *zone, struct buf *why)
 {
     const struct tsig *tsig = job->tsig;
     const char *name = job->zone_name;
 
-    if (zone == NULL || (zone->transfer_allow_n == 0 && zone->transfer_key[0] == '\0')) {
+    if (!is_open(zone)) {
         buf_printf(why,
                    "nobody may transfer %s: set transfer.allow (networks) or transfer.key (a "
                    "client) of zone %s",
                    name, zone == NULL ? name : zone->name);
         return;
     }
-    if (zone->transfer_allow_n > 0 &&
-        !is_in(zone->transfer_allow, zone->transfer_allow_n, &job->peer)) {
+    if (!is_address_allowed(zone, &job->peer)) {
         buf_printf(why, "%s is not in transfer.allow of zone %s: add its network there",
                    job->peer_text, zone->name);
         return;

@@ -9,6 +9,7 @@
 #ifndef DNS_TRANSFER_H
 #define DNS_TRANSFER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,11 @@ void transfer_free(struct transfer *transfer);
  * was; does not end the request. Blocks: work threads. */
 void transfer_handle(struct transfer *transfer, struct dns_request *request, const uint8_t *packet,
                      size_t len, struct tsig *tsig);
+/* Could the peer be allowed, as far as its address says? False: it stands not in the zone's
+ * transfer.allow, nobody may transfer the zone, or it is none of ours (zone: wire, lower case). Says
+ * nothing of signatures: transfer_handle() does. Any thread; cheap. */
+bool transfer_may_come(const struct transfer *transfer, const uint8_t *zone, size_t zone_len,
+                       const struct ip_addr *peer);
 struct transfer_info { /* per zone and server that is notified */
     char zone[NAME_TEXT_MAX + 1];
     struct ip_endpoint server;

@@ -1,5 +1,6 @@
-/* Two queues, because a transfer may keep its thread for minutes: at most WORK_TRANSFERS_MAX threads
- * take from the second one, the rest is always there for updates. */
+/* Three queues, because a transfer may keep its thread for minutes: at most WORK_TRANSFERS_MAX threads
+ * take from the second one, the rest is always there for updates. Those who may not transfer wait in the
+ * third one, for a free thread only: strangers never stand before secondaries, nor before updates. */
 #include "dns/work.h"
 
 #include <pthread.h>
@@ -22,10 +23,11 @@ struct queue {
 
 struct work {
     work_fn fn;
+    work_may_fn may_transfer; /* NULL: all may */
     void *ctx;
     pthread_mutex_t lock; /* leaf: what follows */
     pthread_cond_t changed;
-    struct queue plain, transfers;
+    struct queue plain, transfers, refusals;
     unsigned transfers_busy;
     bool is_stopping;
     pthread_t threads[WORK_THREADS];
@@ -45,8 +47,12 @@ struct err work_new(work_fn fn, void *ctx, struct work **out)
     return err_ok();
 }
 
-/* Is the question's type AXFR or IXFR? */
-static bool is_transfer(struct dns_request *request)
+void work_gate(struct work *work, work_may_fn may_transfer)
+{
+    work->may_transfer = may_transfer;
+}
+
+bool work_is_transfer(struct dns_request *request)
 {
     size_t *len = NULL;
     const uint8_t *p = dns_request_bytes(request, &len);
@@ -78,17 +84,43 @@ static struct dns_request *pop(struct queue *queue)
     return request;
 }
 
-static bool may_transfer(const struct work *work)
+static bool has_room_for_transfer(const struct queue *queue, const struct ip_addr *peer)
+{
+    unsigned of_peer = 0;
+
+    if (queue->n >= WORK_TRANSFER_QUEUE_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < queue->n; i++) {
+        struct ip_addr other = dns_request_peer(queue->slots[(queue->first + i) % WORK_QUEUE_MAX]);
+        of_peer += ip_equal(&other, peer);
+    }
+    return of_peer < WORK_TRANSFER_PEER_MAX;
+}
+
+static struct queue *queue_for(struct work *work, struct dns_request *request)
+{
+    if (!work_is_transfer(request)) {
+        return &work->plain;
+    }
+    bool may = work->may_transfer == NULL || work->may_transfer(work->ctx, request);
+    return may ? &work->transfers : &work->refusals;
+}
+
+static bool is_transfer_next(const struct work *work)
 {
     return work->transfers.n > 0 && work->transfers_busy < WORK_TRANSFERS_MAX;
 }
 
 bool work_put(struct work *work, struct dns_request *request)
 {
-    struct queue *queue = is_transfer(request) ? &work->transfers : &work->plain;
+    struct queue *queue = queue_for(work, request);
+    struct ip_addr peer = dns_request_peer(request);
 
     (void)pthread_mutex_lock(&work->lock);
-    bool has_room = work->plain.n + work->transfers.n < WORK_QUEUE_MAX && !work->is_stopping;
+    bool has_room =
+        queue == &work->plain ? queue->n < WORK_QUEUE_MAX : has_room_for_transfer(queue, &peer);
+    has_room = has_room && !work->is_stopping;
     if (has_room) {
         push(queue, request);
         (void)pthread_cond_signal(&work->changed);
@@ -97,18 +129,31 @@ bool work_put(struct work *work, struct dns_request *request)
     return has_room;
 }
 
+/* Whose turn it is, NULL: nobody's. */
+static struct queue *next_queue(struct work *work)
+{
+    if (is_transfer_next(work)) {
+        return &work->transfers;
+    }
+    if (work->plain.n > 0) {
+        return &work->plain;
+    }
+    return work->refusals.n > 0 ? &work->refusals : NULL;
+}
+
 static void *work_main(void *arg)
 {
     struct work *work = arg;
 
     (void)pthread_mutex_lock(&work->lock);
     while (!work->is_stopping) {
-        bool is_for_transfer = may_transfer(work);
-        if (!is_for_transfer && work->plain.n == 0) {
+        struct queue *queue = next_queue(work);
+        if (queue == NULL) {
             (void)pthread_cond_wait(&work->changed, &work->lock);
             continue;
         }
-        struct dns_request *request = pop(is_for_transfer ? &work->transfers : &work->plain);
+        bool is_for_transfer = queue == &work->transfers;
+        struct dns_request *request = pop(queue);
         work->transfers_busy += is_for_transfer;
         (void)pthread_mutex_unlock(&work->lock);
         work->fn(work->ctx, request);
@@ -172,6 +217,7 @@ void work_free(struct work *work)
     }
     end_all(&work->plain);
     end_all(&work->transfers);
+    end_all(&work->refusals);
     (void)pthread_cond_destroy(&work->changed);
     (void)pthread_mutex_destroy(&work->lock);
     mem_free(work);

@@ -30,6 +30,8 @@
 #include "dns/zone.h"
 
 #define RECORDS_PER_NAME_MAX 4096u
+/* Stored ones that one client may have, in all zones; the administrator and files have no such limit. */
+#define RECORDS_PER_CLIENT_MAX 10000u
 #define RECORDS_DEFAULT_TTL_S 300u
 #define RECORDS_JOURNAL_ROWS_MAX 50000u /* per zone; older differences go */
 
@@ -91,7 +93,10 @@ struct record_who {
 struct record_refusal {
     char detail[400]; /* a sentence */
 };
-/* In the caller's write transaction: all edits or, on ERR_REJECTED (refusal filled), none that count
+/* Edits of one name count in their order; the rules, and RECORDS_PER_CLIENT_MAX, for what they come to
+ * together. An RRset has one TTL: that of the newest record, except where a client adds to records of
+ * others: then theirs.
+ * In the caller's write transaction: all edits or, on ERR_REJECTED (refusal filled), none that count
  * (the caller returns the error, and the savepoint is rolled back). Policy by client is the caller's.
  * Owners must lie in served zones that are not the delegate zone. *changed (optional): rows changed. */
 MUST_USE struct err records_edit(struct records *records, struct db *db,
@@ -123,7 +128,8 @@ enum record_source { RECORD_FROM_STORE = 0, RECORD_FROM_FILE = 1, RECORD_DERIVED
 struct record_row {
     struct dns_rr rr; /* borrowed by the callback */
     enum record_source source;
-    char client[CLIENT_NAME_MAX + 1]; /* "" = administrator, file or derived */
+    /* "": administrator or file; of a derived one: who added its address */
+    char client[CLIENT_NAME_MAX + 1];
 };
 /* The records of a zone, in canonical order of names; zone NULL: of all. ERR_NOT_FOUND. */
 MUST_USE struct err

@@ -270,6 +270,234 @@ static void prerequisites(void **state)
     buf_clear(&out);
 }
 
+/* --- limits of what one client can do -------------------------------------------------------------- */
+
+#define MANY 1020u
+
+struct many_args {
+    struct fixture *f;
+    struct record_who who;
+    const struct record_edit *edits;
+    size_t n, changed_n;
+};
+
+static struct err many_tx(struct db *db, void *arg)
+{
+    struct many_args *a = arg;
+    AUTO(zone_change_freep) struct zone_change *change = NULL;
+
+    TRY(zone_change_new(a->f->records, &change));
+    TRY(records_edit(a->f->records, db, &a->who, a->edits, a->n, change, &a->changed_n,
+                     &a->f->refusal));
+    return zone_change_commit(&change, db, NULL);
+}
+
+/* A records 10.x.y.z at names under base (or at it), each with another TTL. */
+static struct err add_many(struct fixture *f, const char *client, const char *base, size_t from,
+                           bool is_one_name)
+{
+    static struct record_edit edits[MANY];
+    struct many_args args = {.f = f, .who = {.is_update = true}, .edits = edits, .n = MANY};
+
+    (void)snprintf(args.who.client, sizeof(args.who.client), "%s", client);
+    for (size_t i = 0; i < MANY; i++) {
+        char owner[100];
+        char address[32];
+        size_t n = from + i;
+        (void)snprintf(owner, sizeof(owner), "h%zu.%s", n, base);
+        (void)snprintf(address, sizeof(address), "10.%zu.%zu.%zu", n >> 16, n >> 8 & 255, n & 255);
+        edits[i] = (struct record_edit){.rr = rr_of(is_one_name ? base : owner, "A", address)};
+        edits[i].rr.ttl = (uint32_t)(1000 + n);
+    }
+    struct err e = store_write(f->store, "test.edit", many_tx, &args);
+    for (size_t i = 0; i < MANY; i++) {
+        rr_clear(&edits[i].rr);
+    }
+    assert_true(e.code != ERR_OK || args.changed_n == MANY);
+    return e;
+}
+
+static size_t count_of(const char *text, const char *what)
+{
+    size_t n = 0;
+
+    for (const char *at = strstr(text, what); at != NULL; at = strstr(at + 1, what)) {
+        n++;
+    }
+    return n;
+}
+
+static void many_at_one_name(void **state)
+{
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < 3; i++) {
+        must(add_many(f, "one", "m.plain.test", i * MANY, true));
+    }
+    struct buf text = exported(f, "plain.test", false);
+    assert_int_equal(count_of(buf_str(&text), "m.plain.test.\t4059\tIN\tA\t10."), 3 * MANY);
+    buf_clear(&text);
+    /* More than fit an answer: refused as a whole. */
+    assert_int_equal(add_many(f, "one", "m.plain.test", 3 * MANY, true).code, ERR_REJECTED);
+    text = exported(f, "plain.test", false);
+    assert_int_equal(count_of(buf_str(&text), "m.plain.test."), 3 * MANY);
+    buf_clear(&text);
+}
+
+static struct err edits_as(struct fixture *f, const char *client, const struct record_edit *edits,
+                           size_t n, size_t *changed_n)
+{
+    struct many_args args = {.f = f, .who = {.is_update = true}, .edits = edits, .n = n};
+
+    (void)snprintf(args.who.client, sizeof(args.who.client), "%s", client);
+    struct err e = store_write(f->store, "test.edit", many_tx, &args);
+    *changed_n = args.changed_n;
+    return e;
+}
+
+/* Edits of one name count in their order, also when those of another stand between them. */
+static void order_counts(void **state)
+{
+    struct fixture *f = *state;
+    size_t changed_n = 0;
+    struct record_edit edits[] = {
+        {RECORD_ADD, rr_of("o.plain.test", "A", "10.0.0.1")},
+        {RECORD_ADD, rr_of("p.plain.test", "A", "10.0.0.2")},
+        {RECORD_REMOVE_SET, rr_of("o.plain.test", "A", "10.0.0.9")},
+        {RECORD_ADD, rr_of("o.plain.test", "CNAME", "p.plain.test.")},
+        {RECORD_ADD, rr_of("p.plain.test", "CNAME", "o.plain.test.")}, /* passed over */
+        {RECORD_ADD, rr_of("o.plain.test", "TXT", "t")},               /* passed over */
+        {RECORD_ADD, rr_of("o.plain.test", "CNAME", "q.plain.test.")},
+        {RECORD_REMOVE, rr_of("o.plain.test", "CNAME", "p.plain.test.")}, /* not there */
+    };
+
+    must(edits_as(f, "one", edits, ARRAY_N(edits), &changed_n));
+    assert_answer(f, "o.plain.test", "CNAME", "0|CNAME q.plain.test.");
+    assert_answer(f, "p.plain.test", "A", "0|A 10.0.0.2");
+    /* Gone and there again: whose it is now. */
+    struct record_edit again[] = {
+        {RECORD_REMOVE_NAME, rr_of("p.plain.test", "A", "10.0.0.2")},
+        {RECORD_ADD, rr_of("p.plain.test", "A", "10.0.0.2")},
+    };
+    must(edits_as(f, "", again, 2, &changed_n));
+    assert_int_equal(changed_n, 2);
+    assert_int_equal(edit_as(f, "one", true, RECORD_REMOVE_NAME, "p.plain.test", "", NULL), 0);
+    /* What stands below a name may go in the same update as the cut comes above it. */
+    assert_int_equal(update_as(f, "", "x.cut.plain.test", "TXT", "t"), 1);
+    struct record_edit cut[] = {
+        {RECORD_REMOVE_NAME, rr_of("x.cut.plain.test", "TXT", "t")},
+        {RECORD_ADD, rr_of("cut.plain.test", "NS", "ns.plain.test.")},
+        {RECORD_ADD, rr_of("x.cut.plain.test", "TXT", "u")},
+    };
+    assert_int_equal(edits_as(f, "", cut, 3, &changed_n).code, ERR_REJECTED);
+    must(edits_as(f, "", cut, 2, &changed_n));
+    for (size_t i = 0; i < ARRAY_N(edits); i++) {
+        rr_clear(&edits[i].rr);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        rr_clear(&cut[i].rr);
+        rr_clear(i < 2 ? &again[i].rr : &cut[i].rr);
+    }
+}
+
+static void client_cap(void **state)
+{
+    struct fixture *f = *state;
+    size_t n = 0;
+
+    for (; n + MANY <= RECORDS_PER_CLIENT_MAX; n += MANY) {
+        must(add_many(f, "one", "plain.test", n, false));
+    }
+    assert_int_equal(add_many(f, "one", "plain.test", n, false).code, ERR_REJECTED);
+    assert_non_null(strstr(f->refusal.detail, "remove"));
+    assert_non_null(strstr(f->refusal.detail, "10000"));
+    assert_int_equal(update_as(f, "one", "more.plain.test", "A", "10.0.0.1"), 1);
+    must(add_many(f, "two", "svc.test", 0, false)); /* each has its own */
+    must(add_many(f, "", "svc.test", n, false));
+    assert_int_equal(edit_as(f, "one", true, RECORD_REMOVE_NAME, "h0.plain.test", "", NULL), 1);
+}
+
+/* A set that others have a part in keeps its TTL. RFC 2181 §5.2 */
+static void ttl_of_others(void **state)
+{
+    struct fixture *f = *state;
+    size_t changed_n = 0;
+    struct record_edit edit = {RECORD_ADD, rr_of("t.plain.test", "A", "10.0.0.2")};
+    struct record_edit mine = {RECORD_ADD, rr_of("t.plain.test", "A", "10.0.0.1")};
+
+    assert_int_equal(update_as(f, "one", "t.plain.test", "A", "10.0.0.1"), 1);
+    edit.rr.ttl = mine.rr.ttl = 5;
+    must(edits_as(f, "two", &edit, 1, &changed_n));
+    must(edits_as(f, "two", &mine, 1, &changed_n));
+    assert_int_equal(changed_n, 0);
+    struct buf text = exported(f, "plain.test", false);
+    assert_int_equal(count_of(buf_str(&text), "t.plain.test.\t300\tIN\tA"), 2);
+    buf_clear(&text);
+    must(edits_as(f, "", &edit, 1, &changed_n)); /* the administrator */
+    text = exported(f, "plain.test", false);
+    assert_int_equal(count_of(buf_str(&text), "t.plain.test.\t5\tIN\tA"), 2);
+    buf_clear(&text);
+    rr_clear(&edit.rr);
+    rr_clear(&mine.rr);
+}
+
+static void reverse_of_clients(void **state)
+{
+    struct fixture *f = *state;
+    char owner[40];
+    char answer[2000];
+
+    /* Our own address and an ingress. */
+    assert_int_equal(update_as(f, "one", "h.plain.test", "A", "192.0.2.1"), 1);
+    assert_int_equal(update_as(f, "one", "h.plain.test", "A", "192.0.2.9"), 1);
+    assert_answer(f, "1.2.0.192.in-addr.arpa", "PTR", "3");
+    assert_answer(f, "9.2.0.192.in-addr.arpa", "PTR", "3");
+    assert_int_equal(add_as(f, "", "i.plain.test", "A", "192.0.2.1"), 1);
+    assert_answer(f, "1.2.0.192.in-addr.arpa", "PTR", "0|PTR i.plain.test.");
+    for (unsigned i = 0; i < 70; i++) {
+        (void)snprintf(owner, sizeof(owner), "c%u.plain.test", i);
+        assert_int_equal(update_as(f, "one", owner, "A", "192.0.2.7"), 1);
+    }
+    assert_int_equal(count_of(ask(f, "7.2.0.192.in-addr.arpa", "PTR", answer), "PTR"), 8);
+    assert_int_equal(update_as(f, "two", "d.plain.test", "A", "192.0.2.7"), 1);
+    assert_int_equal(count_of(ask(f, "7.2.0.192.in-addr.arpa", "PTR", answer), "PTR"), 9);
+    assert_int_equal(edit_as(f, "one", true, RECORD_REMOVE_NAME, "c1.plain.test", "", NULL), 1);
+    assert_int_equal(count_of(ask(f, "7.2.0.192.in-addr.arpa", "PTR", answer), "PTR"), 8);
+}
+
+static struct err damage_tx(struct db *db, void *arg)
+{
+    static const char *const SQL[] = {
+        "INSERT INTO record SELECT owner, type, zeroblob(65536), 0, 300, '' FROM record "
+        "WHERE type = 16",
+        "INSERT INTO record SELECT owner, 99999, rdata, 0, 300, '' FROM record WHERE type = 16",
+        "INSERT INTO record SELECT owner, type, rdata, 7, 300, '' FROM record WHERE type = 16 "
+        "AND source = 0",
+        "INSERT INTO record SELECT CAST(owner || x'41' AS BLOB), type, rdata, 0, 300, '' FROM "
+        "record "
+        "WHERE type = 16 AND source = 0",
+    };
+
+    (void)arg;
+    for (size_t i = 0; i < ARRAY_N(SQL); i++) {
+        AUTO(db_stmt_release) struct db_stmt *q = db_prepare(db, SQL[i]);
+        TRY(db_run(q, NULL));
+    }
+    return err_ok();
+}
+
+static void impossible_rows(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(add_as(f, "", "h.plain.test", "TXT", "t"), 1);
+    must(store_write(f->store, "test.damage", damage_tx, NULL));
+    fixture_reopen(f, NULL);
+    assert_answer(f, "h.plain.test", "TXT", "0|TXT \"t\"");
+    assert_int_equal(add_as(f, "", "h.plain.test", "TXT", "u"), 1);
+    assert_answer(f, "h.plain.test", "TXT", "0|TXT \"t\"|TXT \"u\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +509,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_ttl_per_set, setup, teardown),
         cmocka_unit_test_setup_teardown(reverse, setup, teardown),
         cmocka_unit_test_setup_teardown(prerequisites, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_at_one_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(order_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(client_cap, setup, teardown),
+        cmocka_unit_test_setup_teardown(ttl_of_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(reverse_of_clients, setup, teardown),
+        cmocka_unit_test_setup_teardown(impossible_rows, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

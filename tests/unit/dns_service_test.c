@@ -19,7 +19,7 @@ enum { NOERROR = 0, FORMERR = 1, NOTIMP = 4, REFUSED = 5, YXDOMAIN = 6, NOTAUTH 
 #define CLIENTS "clients: [{name: both, secret: " SECRET ", names: [\"*.svc.test\"]}]\n"
 #define CLIENT_PORTION 512u
 
-/* A socket pair in place of UDP, a mailbox that nobody reads in place of a TCP thread. */
+/* A socket pair in place of UDP, a mailbox that the test reads in place of a TCP thread. */
 struct fixture {
     char dir[64];
     struct config *cfg;
@@ -80,6 +80,14 @@ void transfer_handle(struct transfer *transfer, struct dns_request *request, con
         assert_int_equal(tsig_sign(tsig, clock_unix_s(), out, &n, sizeof(out)).code, ERR_OK);
         assert_int_equal(dns_request_send(request, out, n).code, ERR_OK);
     }
+}
+
+/* Allowed: svc.test from 10.x. */
+bool transfer_may_come(const struct transfer *transfer, const uint8_t *zone, size_t zone_len,
+                       const struct ip_addr *peer)
+{
+    assert_null(transfer);
+    return zone_len == 10 && memcmp(zone, "\3svc\4test", 10) == 0 && peer->bytes[0] == 10;
 }
 
 static void must(struct err e)
@@ -197,8 +205,11 @@ static void ask_tcp(struct fixture *f, const struct message *m, struct tcp_queue
     assert_non_null(request);
     dns_service_handle(f->service, request);
     memset(answers, 0, sizeof(*answers));
-    assert_true(tcp_link_take(f->link, answers, &ended));
+    struct tcp_link *link = tcp_mail_next(f->mail); /* as the thread does: posted once, read once */
+    assert_ptr_equal(link, f->link);
+    assert_true(tcp_link_take(link, answers, &ended));
     assert_int_equal(ended, 1);
+    tcp_link_unref(link);
 }
 
 static unsigned rcode_of(const struct message *m)
@@ -395,6 +406,77 @@ static void test_transfers(void **state)
     mem_free(m);
 }
 
+static void test_may_transfer(void **state)
+{
+    static const struct {
+        uint8_t net;
+        const char *name;
+        size_t cut;
+        bool may;
+    } rows[] = {{127, "svc.test", 0, false},
+                {10, "a.svc.test", 0, false},
+                {10, "svc.test", 5, false},  /* the name ends in the middle */
+                {10, "svc.test", 14, false}, /* a header alone */
+                {10, "SVC.test", 0, true}};
+    struct fixture *f = *state;
+    struct sockaddr_in6 nobody;
+    const struct msghdr from = {.msg_name = &nobody, .msg_namelen = 0};
+    struct message *m = mem_zalloc(sizeof(*m));
+
+    assert_non_null(m);
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        const struct ip_addr peer = {4, {rows[i].net, 0, 0, 1}};
+        make_message(m, QUERY, rows[i].name, AXFR);
+        const struct dns_request_bytes bytes = {
+            .packet = m->data, .len = m->len - rows[i].cut, .peer = &peer};
+        struct dns_request *request = dns_request_new_udp(f->socket, &from, &bytes);
+        assert_non_null(request);
+        assert_int_equal(dns_service_may_transfer(f->service, request), rows[i].may);
+        dns_request_end(request);
+    }
+    mem_free(m);
+}
+
+/* The query log has a transfer or update once, as one of a zone of ours. */
+static void test_query_log(void **state)
+{
+    static const struct {
+        unsigned opcode, type;
+        const char *name;
+        enum answer_reason reason;
+    } rows[] = {{QUERY, AXFR, "nobodys.example", ANSWER_NOT_OURS},
+                {UPDATE, SOA, "nobodys.example", ANSWER_NOT_OURS},
+                {QUERY, AXFR, "a.svc.test", ANSWER_NODATA},
+                {QUERY, AXFR, "svc.test", ANSWER_APEX},
+                {QUERY, IXFR, "svc.test", ANSWER_APEX},
+                {UPDATE, SOA, "svc.test", ANSWER_APEX}};
+    struct fixture *f = *state;
+    struct message *m = mem_zalloc(sizeof(*m));
+    struct watch_entry *entries = NULL;
+    struct tcp_queue answers;
+    size_t n = 0;
+
+    assert_non_null(m);
+    watch_log_set(f->watch, true);
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        struct tsig tsig;
+        make_message(m, rows[i].opcode, rows[i].name, rows[i].type);
+        sign(f, m, 0, &tsig);
+        ask_tcp(f, m, &answers);
+        tcp_queue_clear(&answers);
+    }
+    must(watch_log(f->watch, 2 * ARRAY_N(rows), &entries, &n));
+    assert_int_equal(n, ARRAY_N(rows));
+    for (size_t i = 0; i < n; i++) {
+        assert_string_equal(entries[i].name, rows[i].name);
+        assert_int_equal(entries[i].type, rows[i].type);
+        assert_int_equal(entries[i].reason, rows[i].reason);
+        assert_int_equal(entries[i].verdict, ANSWER_WORK);
+    }
+    mem_free(entries);
+    mem_free(m);
+}
+
 static void test_signed_questions(void **state)
 {
     static const struct {
@@ -473,6 +555,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_too_long, setup, teardown),
         cmocka_unit_test_setup_teardown(test_notify, setup, teardown),
         cmocka_unit_test_setup_teardown(test_transfers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_may_transfer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_query_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signed_questions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signed_long_answers, setup, teardown),
     };

@@ -307,6 +307,47 @@ static void test_who_may(void **state)
     reply_free(reply);
 }
 
+/* What the address alone says, before anybody looks at signatures. */
+static void test_may_come(void **state)
+{
+    static const char *const NOBODY = "  - {name: svc.test}\n";
+    static const char *const BOTH =
+        "  - {name: svc.test, transfer: {allow: [10.1.0.0/16], key: second}}\n";
+    static const struct {
+        const char *zones, *zone, *peer;
+        bool may;
+    } ROWS[] = {
+        {NOBODY, "svc.test", "127.0.0.1", false},
+        {NOBODY, "other.test", "127.0.0.1", false},
+        {ZONES_NET, "www.svc.test", "10.1.2.3", false},
+        {ZONES_NET, "unset.test", "10.1.2.3", false},
+        {ZONES_NET, "svc.test", "10.2.2.3", false},
+        {ZONES_NET, "svc.test", "fe80::1", false},
+        {BOTH, "svc.test", "10.2.2.3", false},
+        {ZONES_NET, "svc.test", "10.1.2.3", true},
+        {ZONES_NET, "svc.test", "fd00::1", true},
+        {ZONES_KEY, "svc.test", "203.0.113.1", true},
+        {BOTH, "svc.test", "10.1.2.3", true},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(ROWS); i++) {
+        struct ip_addr peer = ip_of(ROWS[i].peer);
+        uint8_t wire[NAME_WIRE_MAX];
+        size_t len = sizeof(wire);
+        struct fixture f;
+        fixture_begin(&f, ROWS[i].zones);
+        fake_zone(&f.records, "svc.test", "svc.test");
+        fake_zone(&f.records, "unset.test", NULL);
+        fixture_transfer(&f);
+        must(name_to_wire(ROWS[i].zone, wire, &len));
+        if (transfer_may_come(f.transfer, wire, len, &peer) != ROWS[i].may) {
+            fail_msg("row %zu", i);
+        }
+        fixture_end(&f);
+    }
+}
+
 /* The signature is right, but that client may not come from there. */
 static void test_the_clients_networks_count(void **state)
 {
@@ -774,6 +815,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_may),
+        cmocka_unit_test(test_may_come),
         cmocka_unit_test(test_the_clients_networks_count),
         cmocka_unit_test(test_broken_requests),
         cmocka_unit_test(test_broken_requests_are_answered),
