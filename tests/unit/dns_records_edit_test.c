@@ -217,6 +217,82 @@ static void reverse(void **state)
     assert_answer(f, "7.2.0.192.in-addr.arpa", "PTR", "5");
 }
 
+/* RFC 2317: a block of addresses is handed on by CNAMEs, whatever PTR records are derived there. */
+static void cname_over_derived(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(add_as(f, "", "h.svc.test", "A", "192.0.2.7"), 1);
+    assert_int_equal(
+        update_as(f, "", "7.2.0.192.in-addr.arpa", "CNAME", "7.0-31.2.0.192.in-addr.arpa."), 1);
+    assert_answer(f, "7.2.0.192.in-addr.arpa", "CNAME", "0|CNAME 7.0-31.2.0.192.in-addr.arpa.");
+    assert_int_equal(
+        edit_as(f, "", true, RECORD_REMOVE_SET, "7.2.0.192.in-addr.arpa", "CNAME", NULL), 1);
+    assert_answer(f, "7.2.0.192.in-addr.arpa", "PTR", "0|PTR h.svc.test.");
+}
+
+/* So many addresses at one name, in place of what the zone had. */
+static enum err_code import_addresses(struct fixture *f, unsigned v4_n, unsigned v6_n,
+                                      struct buf *problems)
+{
+    struct buf text = BUF_INIT(1u << 20);
+    size_t changed_n = 0;
+
+    for (unsigned i = 0; i < v4_n; i++) {
+        buf_printf(&text, "full A 10.0.%u.%u\n", i / 256, i % 256);
+    }
+    for (unsigned i = 0; i < v6_n; i++) {
+        buf_printf(&text, "full AAAA 2001:db8::%x\n", i);
+    }
+    buf_reset(problems);
+    struct err e = records_import(f->records, "svc.test", "in", buf_str(&text), text.len, true,
+                                  problems, &changed_n);
+    assert_int_equal(e.code == ERR_OK ? changed_n > 0 : problems->len > 0, 1);
+    buf_clear(&text);
+    return e.code;
+}
+
+static void limits(void **state)
+{
+    const unsigned whole_n = ZONE_RRSET_WIRE_MAX / (12 + 4); /* A records that an answer holds */
+    struct fixture *f = *state;
+    struct buf problems = BUF_INIT(10000);
+    struct buf text = BUF_INIT(10000);
+    struct edit_args args = {.f = f, .n = 1};
+    char out[2000];
+    size_t n = 0;
+
+    assert_int_equal(import_addresses(f, whole_n, 0, &problems), ERR_OK);
+    assert_int_equal(import_addresses(f, whole_n + 1, 0, &problems), ERR_MALFORMED);
+    assert_non_null(strstr(buf_str(&problems), "than an answer can hold"));
+    assert_int_equal(import_addresses(f, 2048, RECORDS_PER_NAME_MAX - 2048, &problems), ERR_OK);
+    assert_int_equal(import_addresses(f, 2048, RECORDS_PER_NAME_MAX - 2047, &problems),
+                     ERR_MALFORMED);
+    assert_non_null(strstr(buf_str(&problems), "than one name may have"));
+    /* Of many names with one address so many are found from the address, and no more. */
+    for (unsigned i = 0; i < 70; i++) {
+        buf_printf(&text, "n%u A 192.0.2.9\n", i);
+    }
+    must(records_import(f->records, "plain.test", "in", buf_str(&text), text.len, true, &problems,
+                        &n));
+    ask(f, "9.2.0.192.in-addr.arpa", "PTR", out);
+    n = 0;
+    for (const char *p = strchr(out, '|'); p != NULL; p = strchr(p + 1, '|')) {
+        n++;
+    }
+    assert_int_equal(n, 64);
+    /* RFC 2181 §8 */
+    args.edits[0].rr = rr_of("t.svc.test", "A", "10.0.0.2");
+    args.edits[0].rr.ttl = RR_TTL_MAX + 1;
+    assert_int_equal(store_write(f->store, "test.edit", edit_args_tx, &args).code, ERR_REJECTED);
+    assert_non_null(strstr(f->refusal.detail, "TTL"));
+    args.edits[0].rr.ttl = RR_TTL_MAX;
+    must(store_write(f->store, "test.edit", edit_args_tx, &args));
+    rr_clear(&args.edits[0].rr);
+    buf_clear(&problems);
+    buf_clear(&text);
+}
+
 struct at_args {
     struct fixture *f;
     const char *owner;
@@ -508,6 +584,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(apex, setup, teardown),
         cmocka_unit_test_setup_teardown(one_ttl_per_set, setup, teardown),
         cmocka_unit_test_setup_teardown(reverse, setup, teardown),
+        cmocka_unit_test_setup_teardown(cname_over_derived, setup, teardown),
+        cmocka_unit_test_setup_teardown(limits, setup, teardown),
         cmocka_unit_test_setup_teardown(prerequisites, setup, teardown),
         cmocka_unit_test_setup_teardown(many_at_one_name, setup, teardown),
         cmocka_unit_test_setup_teardown(order_counts, setup, teardown),
