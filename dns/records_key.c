@@ -124,6 +124,12 @@ bool key_down(const struct name_key *key, const char *label, struct name_key *ou
     return true;
 }
 
+bool key_star_base(const struct name_key *key, struct name_key *base)
+{
+    *base = *key;
+    return key_up(base) && key->len == base->len + 2 && key->data[base->len] == '*';
+}
+
 bool wire_is_below(const uint8_t *wire, size_t len, const uint8_t *zone, size_t zone_len)
 {
     size_t o = 0;

@@ -38,14 +38,30 @@ struct gather {
     struct name_key last; /* the rows of one name come together */
 };
 
+/* The name, and its `*` if it may have one that nobody stored. */
+static struct err add_starred(struct gather *g, const struct name_key *key)
+{
+    struct name_key above = *key;
+    struct name_key star;
+
+    TRY(key_list_add(g->out, key));
+    if (g->zone->is_plain || g->zone->is_delegate || key->len <= g->zone->key.len ||
+        !key_up(&above)) {
+        return err_ok();
+    }
+    uint8_t first = key->data[above.len];
+    bool is_wanted = first != '_' && first != '*' && key_down(key, "*", &star);
+    return is_wanted ? key_list_add(g->out, &star) : err_ok();
+}
+
 /* The name, and those between it and the apex. */
 static struct err add_path(struct gather *g, const struct name_key *key)
 {
     struct name_key up = *key;
 
-    TRY(key_list_add(g->out, key));
+    TRY(add_starred(g, key));
     while (up.len > g->zone->key.len && key_up(&up)) {
-        TRY(key_list_add(g->out, &up));
+        TRY(add_starred(g, &up));
     }
     return err_ok();
 }
@@ -64,15 +80,11 @@ static struct err add_name(struct gather *g, const struct name_key *key)
 /* A wildcard's base is known as well. */
 static struct err add_row_name(struct gather *g, const struct name_key *key)
 {
-    struct name_key base = *key;
+    struct name_key base;
 
     TRY(add_name(g, key));
-    size_t len = key->len;
-    if (key_up(&base) && base.len >= g->zone->key.len && len == base.len + 2 &&
-        key->data[base.len] == '*') {
-        TRY(add_name(g, &base));
-    }
-    return err_ok();
+    bool is_wildcard = key_star_base(key, &base) && base.len >= g->zone->key.len;
+    return is_wildcard ? add_name(g, &base) : err_ok();
 }
 
 static struct err add_key(struct gather *g, const uint8_t *owner, size_t len)
@@ -318,9 +330,8 @@ static struct err find_top(const struct gather *g, struct db *db, const struct n
         }
         *top = up;
     }
-    struct name_key base = *top;
-    if (key_up(&base) && base.len >= g->zone->key.len && top->len == base.len + 2 &&
-        top->data[base.len] == '*') {
+    struct name_key base;
+    if (key_star_base(top, &base) && base.len >= g->zone->key.len) {
         *top = base; /* a wildcard stands for everything below its base */
     }
     return err_ok();

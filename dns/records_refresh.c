@@ -1,22 +1,26 @@
 /* The table of what is written out, kept in step. */
 #include "dns/records_written.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/util/mem.h"
 
+/* But for the name `except`. */
 static struct err has_written_below(struct db *db, int64_t zone_id, const struct name_key *key,
-                                    bool *out)
+                                    const struct name_key *except, bool *out)
 {
     AUTO(db_stmt_release)
-    struct db_stmt *q = db_prepare(db, "SELECT 1 FROM record_written "
-                                       "WHERE zone = ?1 AND owner > ?2 AND owner < ?3 LIMIT 1");
+    struct db_stmt *q =
+        db_prepare(db, "SELECT 1 FROM record_written "
+                       "WHERE zone = ?1 AND owner > ?2 AND owner < ?3 AND owner <> ?4 LIMIT 1");
     struct name_key behind;
 
     key_behind(key, &behind);
     db_bind_int(q, 1, zone_id);
     db_bind_blob(q, 2, key->data, key->len);
     db_bind_blob(q, 3, behind.data, behind.len);
+    db_bind_blob(q, 4, except->data, except->len);
     bool is_found = db_step(q);
     TRY(db_finish(q));
     *out = is_found;
@@ -106,16 +110,22 @@ struct err written_refresh(const struct records *records, struct db *db, int zon
     int64_t zone_id = records->list[zone].id;
     AUTO(owner_set_clear) struct owner_set old;
     AUTO(owner_set_clear) struct owner_set new;
-    struct name_key key;
+    struct name_key key, base;
     bool has_below = false;
 
     owner_set_init(&old);
     owner_set_init(&new);
-    key_list_sort(names);
-    /* From below: whether something is below a name decides what is at it. */
+    key_list_sort_stars(names);
+    /* From below: whether something is below a name decides what is at it, and whether it is there
+     * what is at `*` below it. */
     for (size_t i = names->n; i > 0; i--) {
         key_list_get(names, i - 1, &key);
-        TRY(has_written_below(db, zone_id, &key, &has_below));
+        bool is_star = key_star_base(&key, &base);
+        TRY(has_written_below(db, zone_id, is_star ? &base : &key, &key, &has_below));
+        if (is_star && !has_below) {
+            TRY(written_at(records, db, zone, &base, false, &new));
+            has_below = new.n > 0;
+        }
         TRY(written_at(records, db, zone, &key, has_below, &new));
         TRY(read_written(db, zone_id, &key, &old));
         TRY(write_difference(db, zone_id, &key, &old, &new, d));
@@ -204,7 +214,7 @@ static struct err give_table(struct records *records, struct db *db, int64_t zon
     return db_finish(q);
 }
 
-/* The sets of all names, made from below, given from above. */
+/* The sets of all names, made from below, given in their order. */
 struct made {
     struct buf data;
     size_t *at; /* of each name's part of data */
@@ -232,10 +242,22 @@ static struct err make(struct made *m, const struct name_key *key, const struct 
     return buf_check(&m->data);
 }
 
-static struct err give_made(struct giving *g, const struct made *m)
+static int compare_made(const void *a, const void *b, void *arg)
 {
-    for (size_t i = m->n; i > 0; i--) {
-        struct rd r = rd_init(m->data.data + m->at[i - 1], m->data.len - m->at[i - 1]);
+    const struct made *m = arg;
+    const uint8_t *x = m->data.data + *(const size_t *)a;
+    const uint8_t *y = m->data.data + *(const size_t *)b;
+
+    return key_compare(x + 2, (size_t)x[0] << 8 | x[1], y + 2, (size_t)y[0] << 8 | y[1]);
+}
+
+static struct err give_made(struct giving *g, struct made *m)
+{
+    if (m->n > 1) {
+        qsort_r(m->at, m->n, sizeof(*m->at), compare_made, m);
+    }
+    for (size_t i = 0; i < m->n; i++) {
+        struct rd r = rd_init(m->data.data + m->at[i], m->data.len - m->at[i]);
         struct name_key key;
         key.len = rd_u16(&r);
         if (key.len > 0) {
@@ -264,19 +286,25 @@ static struct err give_anew(struct giving *g, struct db *db, int zone)
     AUTO(key_list_clear) struct key_list names;
     AUTO(owner_set_clear) struct owner_set set;
     AUTO(made_clear) struct made made = {.n = 0};
-    struct name_key key;
+    struct name_key key, base;
     struct name_key last = {.len = 0}; /* the last name that had records */
 
     key_list_init(&names);
     owner_set_init(&set);
     buf_init(&made.data, RECORDS_BUF_MAX);
     TRY(written_names(g->records, db, zone, &g->records->list[zone].key, &names));
-    key_list_sort(&names);
+    key_list_sort_stars(&names);
     made.at = mem_array(names.n, sizeof(*made.at));
     TRY_PTR(made.at);
     for (size_t i = names.n; i > 0; i--) {
         key_list_get(&names, i - 1, &key);
-        TRY(written_at(g->records, db, zone, &key, begins_with(&last, &key), &set));
+        bool is_star = key_star_base(&key, &base);
+        bool has_below = begins_with(&last, is_star ? &base : &key);
+        if (is_star && !has_below) {
+            TRY(written_at(g->records, db, zone, &base, false, &set));
+            has_below = set.n > 0;
+        }
+        TRY(written_at(g->records, db, zone, &key, has_below, &set));
         if (set.n > 0) {
             TRY(make(&made, &key, &set));
             last = key;

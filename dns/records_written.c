@@ -290,7 +290,8 @@ static struct err wildcard_at(const struct place *p, struct owner_set *out, bool
     return *has ? err_ok() : rows_has_below(p->records, p->db, p->index, &star, has);
 }
 
-/* Nothing is stored here. */
+/* Nothing is stored here. `*.x` has what we answer below x, where a secondary looks at no wildcard
+ * higher up: x is there. RFC 4592 §3.3.1 */
 static struct err made_up_at(const struct place *p, struct owner_set *out)
 {
     bool exists = false;
@@ -301,8 +302,10 @@ static struct err made_up_at(const struct place *p, struct owner_set *out)
         owner_set_init(&none);
         return complete_apex(p, &none, out);
     }
-    bool is_ingress_star = p->name.first == LABEL_STAR && p->name.labels_n == p->zone->labels_n + 1;
-    bool is_host = p->name.first == LABEL_LDH && p->name.is_rest_ldh;
+    bool is_star = p->name.first == LABEL_STAR;
+    bool is_ingress_star = is_star && p->name.labels_n == p->zone->labels_n + 1;
+    bool is_made_up =
+        p->has_below && p->name.is_rest_ldh && (is_star || p->name.first == LABEL_LDH);
     if (is_ns_host(p)) {
         AUTO(owner_set_clear) struct owner_set apex_set;
         owner_set_init(&apex_set);
@@ -313,12 +316,15 @@ static struct err made_up_at(const struct place *p, struct owner_set *out)
             return synth_own(p->records, out);
         }
     }
-    if (p->zone->is_plain || !(is_ingress_star || (is_host && p->has_below))) {
+    if (p->zone->is_plain || !(is_ingress_star || is_made_up)) {
         return err_ok();
     }
     TRY(rows_has_below(p->records, p->db, p->index, p->key, &exists));
+    if (is_star && exists) {
+        return err_ok(); /* the wildcard is there, without records */
+    }
     if (is_ingress_star) {
-        return exists ? err_ok() : synth_ingress(p->zone, out);
+        return synth_ingress(p->zone, out);
     }
     if (!exists) {
         TRY(wildcard_at(p, out, &has_wildcard));

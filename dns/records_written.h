@@ -36,6 +36,8 @@ void key_list_clear(struct key_list *list);
 MUST_USE struct err key_list_add(struct key_list *list, const struct name_key *key);
 /* Sorted, each once. */
 void key_list_sort(struct key_list *list);
+/* The same, but `*.x` directly behind x, before all else that is below x. */
+void key_list_sort_stars(struct key_list *list);
 void key_list_get(const struct key_list *list, size_t i, struct name_key *out);
 
 /* --- records_names.c: which names ------------------------------------------------------------------- */
@@ -52,7 +54,8 @@ MUST_USE struct err known_has(struct db *db, const struct name_key *key, bool *o
 MUST_USE struct err known_put(struct db *db, const struct name_key *key, bool *is_new);
 
 /* --- records_written.c ------------------------------------------------------------------------------ */
-/* The records at a name of the written-out zone; has_below: others are below it there. */
+/* The records at a name of the written-out zone; has_below: others are below it there, or for `*.x`:
+ * x is there without it. */
 MUST_USE struct err written_at(const struct records *records, struct db *db, int zone,
                                const struct name_key *key, bool has_below, struct owner_set *out);
 

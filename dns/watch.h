@@ -29,7 +29,7 @@ void watch_note(struct watch_thread *thread, const struct answer_in *in,
 struct watch_count {
     char zone[NAME_TEXT_MAX + 1]; /* "" = none of ours */
     uint16_t type;                /* 0: no readable question; WATCH_TYPE_OTHER */
-    uint16_t rcode; /* 65535: one that is not counted by itself */
+    uint16_t rcode;               /* 65535: one that is not counted by itself */
     uint64_t n;
 };
 #define WATCH_TYPE_OTHER 65535u

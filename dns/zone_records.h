@@ -12,8 +12,10 @@
  * NS of ours and delegations (with glue) to zones of ours below it; and for every known name (one with
  * a record, order, certificate or exact client entry) that the automatic CNAME stands at, an explicit
  * `_acme-challenge` CNAME with, where the name itself has no record, copies of what it is answered
- * (ingress or wildcard). RFC 4592. The delegate zone is written out as its TXT values. Its
- * differences are the journal (IXFR), kept for zones whose transfer: is set.
+ * (ingress or wildcard). A name that is there hides the wildcards above it from those below it (RFC
+ * 4592): each such x of host labels, empty non-terminals too, has what we answer below it as `*.x`,
+ * unless that is stored or x is a delegation or DNAME, or below one. The delegate zone is written out
+ * as its TXT values. Its differences are the journal (IXFR), kept for zones whose transfer: is set.
  * Thread: any, unless said; functions with a struct db inside store_write()/store_read(). */
 #ifndef DNS_ZONE_RECORDS_H
 #define DNS_ZONE_RECORDS_H

@@ -256,6 +256,119 @@ static void check_answers(struct fixture *f, const struct line_set *set)
     }
 }
 
+/* --- a secondary's answers --------------------------------------------------------------------------------- */
+
+static bool is_owner(const char *line, const char *name)
+{
+    size_t len = strlen(name);
+
+    return strncmp(line, name, len) == 0 && line[len] == '\t';
+}
+
+/* Is the name there, with records or as an empty non-terminal? RFC 4592 §2.2 */
+static bool is_there(const struct line_set *set, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < set->n; i++) {
+        size_t owner_len = (size_t)(strchr(set->lines[i], '\t') - set->lines[i]);
+        const char *tail = set->lines[i] + owner_len - len;
+        if (owner_len >= len && strncmp(tail, name, len) == 0 &&
+            (owner_len == len || tail[-1] == '.')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_below_dname(const struct line_set *set, const char *name)
+{
+    for (const char *p = strchr(name, '.') + 1; *p != '\0'; p = strchr(p, '.') + 1) {
+        for (size_t i = 0; i < set->n; i++) {
+            if (is_owner(set->lines[i], p) && strstr(set->lines[i], "\tIN\tDNAME\t") != NULL) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* How a server with these records alone answers a name that is not there: "|TYPE data" of each record,
+ * from the wildcard below the closest encloser. RFC 4592 §3.3.1 */
+static size_t resolve(const struct line_set *set, const char *name, const char *type,
+                      char parts[16][400])
+{
+    char wildcard[300];
+    const char *encloser = strchr(name, '.') + 1;
+    size_t n = 0;
+
+    while (!is_there(set, encloser)) {
+        encloser = strchr(encloser, '.') + 1;
+    }
+    (void)snprintf(wildcard, sizeof(wildcard), "*.%s", encloser);
+    for (size_t i = 0; i < set->n; i++) {
+        char here[20];
+        char data[300];
+        if (!is_owner(set->lines[i], wildcard)) {
+            continue;
+        }
+        assert_int_equal(sscanf(set->lines[i], "%*s\t%*u\tIN\t%19[^\t]\t%299[^\n]", here, data), 2);
+        if (strcmp(here, type) == 0 || strcmp(here, "CNAME") == 0) {
+            assert_true(n < 16);
+            (void)snprintf(parts[n++], 400, "|%s %s", here, data);
+        }
+    }
+    return n;
+}
+
+static void check_child(struct fixture *f, const struct line_set *set, const char *name)
+{
+    static const char *const TYPES[] = {"A", "AAAA", "TXT"};
+    char line[320];
+
+    (void)snprintf(line, sizeof(line), "%s\t", name);
+    if (is_below_cut(set, line) || is_below_dname(set, name)) {
+        return;
+    }
+    for (size_t t = 0; t < ARRAY_N(TYPES); t++) {
+        char parts[16][400];
+        char answer[2000];
+        size_t n = resolve(set, name, TYPES[t], parts);
+        size_t answered_n = 0;
+        bool is_cname = n > 0 && strncmp(parts[0], "|CNAME ", 7) == 0;
+        ask(f, name, TYPES[t], answer);
+        for (const char *p = strchr(answer, '|'); p != NULL; p = strchr(p + 1, '|')) {
+            answered_n++;
+        }
+        for (size_t i = 0; i < n; i++) {
+            if (strstr(answer, parts[i]) == NULL) {
+                fail_msg("%s %s: %s there, %s here", name, TYPES[t], parts[i], answer);
+            }
+        }
+        if (is_cname ? answered_n < n : answered_n != n) {
+            fail_msg("%s %s: %zu records there, %s here", name, TYPES[t], n, answer);
+        }
+    }
+}
+
+/* Names that nobody has heard of, below those that are there and have labels of hosts only. */
+static void check_children(struct fixture *f, const struct line_set *set)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        char owner[300];
+        assert_int_equal(sscanf(set->lines[i], "%299[^\t]", owner), 1);
+        for (const char *p = owner; strcmp(p, "test.") != 0; p = strchr(p, '.') + 1) {
+            char child[320];
+            if (strpbrk(p, "_*") == NULL) {
+                (void)snprintf(child, sizeof(child), "new%u.%s", next_random(1000), p);
+                check_child(f, set, child);
+                (void)snprintf(child, sizeof(child), "very.new%u.%s", next_random(1000), p);
+                check_child(f, set, child);
+            }
+        }
+    }
+}
+
 static void random_edits(void **state)
 {
     struct fixture *f = *state;
@@ -286,6 +399,7 @@ static void random_edits(void **state)
         must(store_read(f->store, "test.check", check_tx, &checks[1]));
         if (i % 10 == 0) {
             check_answers(f, &zone);
+            check_children(f, &zone);
         }
     }
     assert_true(zone.n > 20);

@@ -27,15 +27,21 @@ static void small_zone(void **state)
         "_acme-challenge.svc.test.\t60\tIN\tCNAME\tsvc.test.acme.svc.test.\n"
         "acme.svc.test.\t60\tIN\tNS\tca.svc.test.\n"
         "ca.svc.test.\t60\tIN\tA\t192.0.2.1\n"
+        "*.ca.svc.test.\t60\tIN\tA\t192.0.2.9\n"
         "er.svc.test.\t60\tIN\tA\t192.0.2.9\n"
+        "*.er.svc.test.\t60\tIN\tA\t192.0.2.9\n"
         "deep.er.svc.test.\t60\tIN\tA\t192.0.2.9\n"
+        "*.deep.er.svc.test.\t60\tIN\tA\t192.0.2.9\n"
         "_acme-challenge.deep.er.svc.test.\t60\tIN\tCNAME\tdeep.er.svc.test.acme.svc.test.\n"
         "exact.svc.test.\t60\tIN\tA\t192.0.2.9\n"
+        "*.exact.svc.test.\t60\tIN\tA\t192.0.2.9\n"
         "_acme-challenge.exact.svc.test.\t60\tIN\tCNAME\texact.svc.test.acme.svc.test.\n"
         "h.svc.test.\t300\tIN\tTXT\t\"t\"\n"
+        "*.h.svc.test.\t60\tIN\tA\t192.0.2.9\n"
         "_acme-challenge.h.svc.test.\t60\tIN\tCNAME\th.svc.test.acme.svc.test.\n"
         "kid.svc.test.\t60\tIN\tNS\tca.svc.test.\n"
         "p.svc.test.\t60\tIN\tA\t192.0.2.9\n"
+        "*.p.svc.test.\t60\tIN\tA\t192.0.2.9\n"
         "_validation-persist.p.svc.test.\t1\tIN\tTXT\t\"issuer; x=y\"\n");
     buf_clear(&text);
     text = exported(f, "acme.svc.test", true);
@@ -52,13 +58,180 @@ static void small_zone(void **state)
         "*.kid.svc.test.\t60\tIN\tA\t192.0.2.8\n"
         "_acme-challenge.kid.svc.test.\t60\tIN\tCNAME\tkid.svc.test.acme.svc.test.\n"
         "y.kid.svc.test.\t60\tIN\tA\t192.0.2.8\n"
+        "*.y.kid.svc.test.\t60\tIN\tA\t192.0.2.8\n"
         "x.y.kid.svc.test.\t300\tIN\tA\t10.0.0.1\n"
+        "*.x.y.kid.svc.test.\t60\tIN\tA\t192.0.2.8\n"
         "_acme-challenge.x.y.kid.svc.test.\t60\tIN\tCNAME\tx.y.kid.svc.test.acme.svc.test.\n");
     buf_clear(&text);
     assert_int_equal(add_as(f, "", "x.y.plain.test", "A", "10.0.0.1"), 1);
     text = exported(f, "plain.test", true);
     assert_string_equal(body(&text), "plain.test.\t60\tIN\tNS\tca.svc.test.\n"
                                      "x.y.plain.test.\t300\tIN\tA\t10.0.0.1\n");
+    buf_clear(&text);
+}
+
+/* --- below names that are there --------------------------------------------------------------------------- */
+
+/* "TYPE data;" of each record at a name. */
+static void records_of(const struct buf *text, const char *owner, char *out, size_t cap)
+{
+    size_t len = strlen(owner);
+
+    out[0] = '\0';
+    for (const char *p = buf_str(text); p != NULL && *p != '\0'; p = strchr(p, '\n') + 1) {
+        char type[20];
+        char data[200];
+        if (strncmp(p, owner, len) == 0 && strncmp(p + len, ".\t", 2) == 0) {
+            assert_int_equal(sscanf(p + len + 2, "%*u\tIN\t%19[^\t]\t%199[^\n]", type, data), 2);
+            (void)snprintf(out + strlen(out), cap - strlen(out), "%s %s;", type, data);
+        }
+    }
+}
+
+static const struct {
+    const char *owner, *type, *rdata; /* type NULL: known */
+} BELOW_GIVEN[] = {
+    {"order.svc.test", NULL, NULL},
+    {"b.stored.svc.test", "TXT", "t"},
+    {"own.svc.test", "A", "10.0.0.1"},
+    {"*.own.svc.test", "A", "10.0.0.2"},
+    {"*.bare.svc.test", "TXT", "t"},
+    {"l.*.hollow.svc.test", "TXT", "t"},
+    {"*.w.svc.test", "A", "10.0.0.3"},
+    {"*.w.svc.test", "MX", "1 m."},
+    {"y.w.svc.test", NULL, NULL},
+    {"a.s.w.svc.test", "TXT", "t"},
+    {"*.alias.svc.test", "CNAME", "own.svc.test."},
+    {"x.alias.svc.test", NULL, NULL},
+    {"cut.svc.test", "NS", "ns.cut.svc.test."},
+    {"ns.cut.svc.test", "A", "10.0.0.4"},
+    {"known.cut.svc.test", NULL, NULL},
+    {"moved.svc.test", "DNAME", "d.test."},
+    {"known.moved.svc.test", NULL, NULL},
+    {"_sip._tcp.app.svc.test", "SRV", "1 2 3 own.svc.test."},
+    {"a.b.x.svc.test", NULL, NULL},
+};
+
+#define INGRESS_A "A 192.0.2.9;"
+static const struct {
+    const char *owner, *wanted;
+} BELOW_WANTED[] = {
+    /* not below a cut, a DNAME or a label that is not a host's */
+    {"cut.svc.test", "NS ns.cut.svc.test.;"},
+    {"*.cut.svc.test", ""},
+    {"*.ns.cut.svc.test", ""},
+    {"*.known.cut.svc.test", ""},
+    {"*.kid.svc.test", ""},
+    {"*.acme.svc.test", ""},
+    {"moved.svc.test", "DNAME d.test.;"},
+    {"*.moved.svc.test", ""},
+    {"*.known.moved.svc.test", ""},
+    {"*._tcp.app.svc.test", ""},
+    {"*._sip._tcp.app.svc.test", ""},
+    {"*._acme-challenge.order.svc.test", ""},
+    {"*.*.own.svc.test", ""},
+    {"*.nobody.svc.test", ""},
+    /* a wildcard without records, and names below it */
+    {"*.hollow.svc.test", ""},
+    {"hollow.svc.test", INGRESS_A},
+    {"*.l.*.hollow.svc.test", ""},
+    /* known, stored, empty non-terminals of both */
+    {"order.svc.test", INGRESS_A},
+    {"*.order.svc.test", INGRESS_A},
+    {"*.exact.svc.test", INGRESS_A},
+    {"*.stored.svc.test", INGRESS_A},
+    {"*.b.stored.svc.test", INGRESS_A},
+    {"*.app.svc.test", INGRESS_A},
+    {"app.svc.test", INGRESS_A},
+    {"*.x.svc.test", INGRESS_A},
+    {"*.b.x.svc.test", INGRESS_A},
+    {"*.a.b.x.svc.test", INGRESS_A},
+    {"b.x.svc.test", INGRESS_A},
+    {"*.ca.svc.test", INGRESS_A},
+    /* with a wildcard of their own */
+    {"own.svc.test", "A 10.0.0.1;"},
+    {"*.own.svc.test", "A 10.0.0.2;"},
+    {"bare.svc.test", INGRESS_A},
+    {"*.bare.svc.test", "TXT \"t\";"},
+    /* below a wildcard: known ones are under it, stored ones are not */
+    {"w.svc.test", INGRESS_A},
+    {"y.w.svc.test", "A 10.0.0.3;MX 1 m.;"},
+    {"*.y.w.svc.test", "A 10.0.0.3;MX 1 m.;"},
+    {"*.s.w.svc.test", INGRESS_A},
+    {"*.a.s.w.svc.test", INGRESS_A},
+    {"*.x.alias.svc.test", "CNAME own.svc.test.;"},
+};
+
+static void below_names(void **state)
+{
+    struct fixture *f = *state;
+    char here[500];
+    struct buf before = exported(f, "svc.test", true);
+
+    for (size_t i = 0; i < ARRAY_N(BELOW_GIVEN); i++) {
+        if (BELOW_GIVEN[i].type == NULL) {
+            put_known(f, BELOW_GIVEN[i].owner);
+        } else {
+            assert_int_equal(
+                add_as(f, "", BELOW_GIVEN[i].owner, BELOW_GIVEN[i].type, BELOW_GIVEN[i].rdata), 1);
+        }
+    }
+    struct buf text = exported(f, "svc.test", true);
+    for (size_t i = 0; i < ARRAY_N(BELOW_WANTED); i++) {
+        records_of(&text, BELOW_WANTED[i].owner, here, sizeof(here));
+        if (strcmp(here, BELOW_WANTED[i].wanted) != 0) {
+            fail_msg("%s: %s instead of %s", BELOW_WANTED[i].owner, here, BELOW_WANTED[i].wanted);
+        }
+    }
+    buf_clear(&text);
+    /* What was stored goes, and with it what was made up below it. */
+    for (size_t i = 0; i < ARRAY_N(BELOW_GIVEN); i++) {
+        if (BELOW_GIVEN[i].type != NULL) {
+            (void)edit_as(f, "", true, RECORD_REMOVE_NAME, BELOW_GIVEN[i].owner, "", NULL);
+        }
+    }
+    text = exported(f, "svc.test", true);
+    static const char *const GONE[] = {"stored", "b.stored", "own", "bare",    "hollow",
+                                       "s.w",    "a.s.w",    "app", "_tcp.app"};
+    for (size_t i = 0; i < ARRAY_N(GONE); i++) {
+        char owner[100];
+        (void)snprintf(owner, sizeof(owner), "%s.svc.test", GONE[i]);
+        records_of(&text, owner, here, sizeof(here));
+        assert_string_equal(here, "");
+        (void)snprintf(owner, sizeof(owner), "*.%s.svc.test", GONE[i]);
+        records_of(&text, owner, here, sizeof(here));
+        assert_string_equal(here, "");
+    }
+    static const char *const STAY[] = {"*.y.w.svc.test", "*.x.alias.svc.test",
+                                       "*.known.cut.svc.test", "*.known.moved.svc.test"};
+    for (size_t i = 0; i < ARRAY_N(STAY); i++) {
+        records_of(&text, STAY[i], here, sizeof(here));
+        assert_string_equal(here, INGRESS_A); /* no wildcard, cut or DNAME above any longer */
+    }
+    assert_true(text.len > before.len);
+    buf_clear(&text);
+    buf_clear(&before);
+}
+
+/* Where there is no ingress, only stored wildcards stand below names. */
+static void without_ingress(void **state)
+{
+    struct fixture *f = *state;
+    char here[200];
+
+    fixture_reopen(f, "zones:\n"
+                      "  - {name: svc.test, transfer: {allow: [127.0.0.1]}}\n"
+                      "delegate_zone: acme.svc.test\n");
+    assert_int_equal(add_as(f, "", "h.svc.test", "A", "10.0.0.1"), 1);
+    assert_int_equal(add_as(f, "", "*.w.svc.test", "A", "10.0.0.3"), 1);
+    put_known(f, "x.w.svc.test");
+    struct buf text = exported(f, "svc.test", true);
+    records_of(&text, "*.svc.test", here, sizeof(here));
+    assert_string_equal(here, "");
+    records_of(&text, "*.h.svc.test", here, sizeof(here));
+    assert_string_equal(here, "");
+    records_of(&text, "*.x.w.svc.test", here, sizeof(here));
+    assert_string_equal(here, "A 10.0.0.3;");
     buf_clear(&text);
 }
 
@@ -154,20 +327,20 @@ static void journal_is_bounded(void **state)
 
     assert_int_equal(journal_since(f, first), ERR_OK);
     assert_int_equal(journal_since(f, first - 1), ERR_NOT_FOUND);
-    import_many(f, 0, 10000); /* each with its _acme-challenge */
+    import_many(f, 0, 8000); /* each with its _acme-challenge and its wildcard */
     uint32_t second = zone_serial_of(f->zones, "svc.test");
-    import_many(f, 10000, 10000);
+    import_many(f, 8000, 8000);
     assert_int_equal(journal_since(f, first), ERR_OK);
-    import_many(f, 20000, 8000);
+    import_many(f, 16000, 2000);
     assert_int_equal(journal_since(f, first), ERR_NOT_FOUND); /* the oldest went */
     assert_int_equal(journal_since(f, second), ERR_OK);
     must(records_zones(f->records, &infos, &n));
     assert_true(infos[0].is_transferred && infos[0].journal_n <= RECORDS_JOURNAL_ROWS_MAX);
-    assert_int_equal(infos[0].records_n, 28000);
+    assert_int_equal(infos[0].records_n, 18000);
     assert_int_equal(infos[0].known_n, 1);
     mem_free(infos);
     /* One that is too long ends the journal: a whole transfer is shorter. */
-    import_many(f, 30000, 13000);
+    import_many(f, 30000, 9000);
     assert_int_equal(journal_since(f, second), ERR_NOT_FOUND);
     assert_int_equal(journal_since(f, zone_serial_of(f->zones, "svc.test")), ERR_OK);
     /* So does another SOA, which the differences do not hold. */
@@ -233,6 +406,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(small_zone, setup, teardown),
+        cmocka_unit_test_setup_teardown(below_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_ingress, setup, teardown),
         cmocka_unit_test_setup_teardown(delegation, setup, teardown),
         cmocka_unit_test_setup_teardown(journal_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(known_names, setup, teardown),
