@@ -340,7 +340,9 @@ static void journal_is_bounded(void **state)
     assert_int_equal(infos[0].known_n, 1);
     mem_free(infos);
     /* One that is too long ends the journal: a whole transfer is shorter. */
+    uint32_t third = zone_serial_of(f->zones, "svc.test");
     import_many(f, 30000, 9000);
+    assert_int_equal(journal_since(f, third), ERR_NOT_FOUND);
     assert_int_equal(journal_since(f, second), ERR_NOT_FOUND);
     assert_int_equal(journal_since(f, zone_serial_of(f->zones, "svc.test")), ERR_OK);
     /* So does another SOA, which the differences do not hold. */
@@ -352,6 +354,25 @@ static void journal_is_bounded(void **state)
     assert_int_equal(add_as(f, "", "svc.test", "SOA", soa), 1);
     assert_int_equal(journal_since(f, serial), ERR_NOT_FOUND);
     assert_int_equal(zone_serial_of(f->zones, "svc.test"), serial + 100);
+}
+
+/* A TTL alone is a change that secondaries get. */
+static void ttl_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct edit_args args = {.f = f, .n = 1};
+
+    assert_int_equal(add_as(f, "", "t.svc.test", "A", "10.0.0.1"), 1);
+    uint32_t serial = zone_serial_of(f->zones, "svc.test");
+    args.edits[0].rr = rr_of("t.svc.test", "A", "10.0.0.1");
+    args.edits[0].rr.ttl = 77;
+    must(store_write(f->store, "test.edit", edit_args_tx, &args));
+    rr_clear(&args.edits[0].rr);
+    assert_int_equal(zone_serial_of(f->zones, "svc.test"), serial + 1);
+    struct buf text = exported(f, "svc.test", true);
+    assert_non_null(strstr(buf_str(&text), "\nt.svc.test.\t77\tIN\tA\t10.0.0.1\n"));
+    assert_null(strstr(buf_str(&text), "t.svc.test.\t300\t"));
+    buf_clear(&text);
 }
 
 /* Known names count where somebody else serves the zone; ours are automatic. */
@@ -390,9 +411,12 @@ static void serials_are_told(void **state)
     records_on_serial(f->records, note_serial, &told);
     assert_int_equal(add_as(f, "", "x.svc.test", "A", "10.0.0.1"), 1);
     put_value(f, true, "h.acme.svc.test", "one", VALUE);
-    assert_int_equal(add_as(f, "", "kid.svc.test", "NS", "n."), 1); /* and in the zone above */
-    (void)snprintf(wanted, sizeof(wanted), "0:%lu 3:%lu 1:%lu 0:%lu ", (unsigned long)serial + 1,
-                   (unsigned long)serial + 1, (unsigned long)serial + 1, (unsigned long)serial + 2);
+    /* in the zone above as well, but for what is not written there */
+    assert_int_equal(add_as(f, "", "kid.svc.test", "NS", "n."), 1);
+    assert_int_equal(add_as(f, "", "other.kid.svc.test", "A", "10.0.0.1"), 1);
+    (void)snprintf(wanted, sizeof(wanted), "0:%lu 3:%lu 1:%lu 0:%lu 1:%lu ",
+                   (unsigned long)serial + 1, (unsigned long)serial + 1, (unsigned long)serial + 1,
+                   (unsigned long)serial + 2, (unsigned long)serial + 2);
     assert_string_equal(buf_str(&told), wanted);
     buf_clear(&told);
     assert_int_equal(records_transfer_of(f->records, 0) == &f->cfg->zones[0], 1);
@@ -410,6 +434,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_ingress, setup, teardown),
         cmocka_unit_test_setup_teardown(delegation, setup, teardown),
         cmocka_unit_test_setup_teardown(journal_is_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(ttl_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(known_names, setup, teardown),
         cmocka_unit_test_setup_teardown(serials_are_told, setup, teardown),
     };
