@@ -248,9 +248,8 @@ static struct err parse_simple(const ldns_rr_descriptor *descriptor, struct rr_w
     }
     if (i < least) {
         FAIL(ERR_MALFORMED,
-             "the RDATA is not whole: %zu of the %zu values that this type has were expected after "
-             "it",
-             least - i, least);
+             "the RDATA is not whole: %zu of the %zu values of this type are missing", least - i,
+             least);
     }
     return buf_check(out);
 }
