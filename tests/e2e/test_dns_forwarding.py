@@ -40,14 +40,18 @@ def addresses(reply):
 
 # --- behind others ------------------------------------------------------------------------------------------------------------------
 
-def unbound(directory, *more):
-    """The recipe of docs/dns.md: the zone is asked here, and is no business of the validator's."""
-    return Unbound(directory, "  module-config: \"validator iterator\"", "  domain-insecure: \"svc.test\"", "  local-zone: \"test.\" nodefault", *more,
+ROOT_KEY = "20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
+
+
+def unbound(directory, is_insecure=True):
+    """The recipe of docs/dns.md: the zone is asked here, and is no business of the validator's, which is on for the whole tree."""
+    return Unbound(directory, "  module-config: \"validator iterator\"", f"  trust-anchor: \". DS {ROOT_KEY}\"",
+                   *(["  domain-insecure: \"svc.test\""] if is_insecure else []), "  local-zone: \"test.\" nodefault",
                    "stub-zone:", "  name: \"svc.test\"", f"  stub-addr: {CA_ADDRESS}")
 
 
 def dnsmasq(directory):
-    return Dnsmasq(directory, f"server=/svc.test/{CA_ADDRESS}", "dnssec", "trust-anchor=.,20326,8,2,E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
+    return Dnsmasq(directory, f"server=/svc.test/{CA_ADDRESS}", "dnssec", "trust-anchor=.," + ROOT_KEY.replace(" ", ","),
                    "cache-size=1000")
 
 
@@ -68,6 +72,13 @@ def test_a_name_seen_missing_a_moment_ago_is_no_obstacle(make_appliance, resolv_
             assert_certificate(one, tmp_path / "certificates" / "cached.svc.test.crt", *names)
         finally:
             write_resolv_conf(resolv_conf, "127.0.0.1")
+
+
+def test_without_the_negative_trust_anchor_a_validator_refuses_the_zone(make_appliance, tmp_path):
+    """What `domain-insecure` in the recipe is for: the validator is really on."""
+    make_appliance(listen=LISTEN).start()
+    with unbound(tmp_path / "resolver", is_insecure=False):
+        assert resolve("www.svc.test", "A", OTHER_DNS).rcode() == dns.rcode.SERVFAIL
 
 
 @pytest.mark.parametrize("resolver", [unbound, dnsmasq], ids=["unbound", "dnsmasq"])
