@@ -33,7 +33,6 @@ bool key_up(struct name_key *key);
 bool key_down(const struct name_key *key, const char *label, struct name_key *out);
 /* Is it `*.x`? *base: x. */
 bool key_star_base(const struct name_key *key, struct name_key *base);
-bool wire_is_below(const uint8_t *wire, size_t len, const uint8_t *zone, size_t zone_len);
 /* Every label letters, digits and inner hyphens, and at least one. */
 bool wire_is_host(const uint8_t *wire, size_t len);
 

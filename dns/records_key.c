@@ -130,16 +130,6 @@ bool key_star_base(const struct name_key *key, struct name_key *base)
     return key_up(base) && key->len == base->len + 2 && key->data[base->len] == '*';
 }
 
-bool wire_is_below(const uint8_t *wire, size_t len, const uint8_t *zone, size_t zone_len)
-{
-    size_t o = 0;
-
-    while (len - o > zone_len) {
-        o += (size_t)wire[o] + 1;
-    }
-    return len - o == zone_len && memcmp(wire + o, zone, zone_len) == 0;
-}
-
 bool wire_is_host(const uint8_t *wire, size_t len)
 {
     struct dns_name name;

@@ -285,25 +285,6 @@ struct err rows_has_below(const struct records *records, struct db *db, int zone
     return rows_has_in(records, db, zone, &from, &behind, out);
 }
 
-struct err records_name_in_use(struct records *records, struct db *db, const uint8_t *owner,
-                               size_t owner_len, bool *out)
-{
-    struct name_key key;
-    int zone = records_zone_at(records, owner, owner_len);
-
-    if (zone < 0) {
-        *out = false;
-        return err_ok();
-    }
-    if (records_is_apex(&records->list[zone], owner, owner_len)) {
-        *out = true; /* SOA and NS */
-        return err_ok();
-    }
-    key_of(owner, &key);
-    TRY(rows_has(db, &key, out));
-    return *out ? err_ok() : rows_has_below(records, db, zone, &key, out);
-}
-
 struct err rows_marks(struct db *db, const struct name_key *key, struct row_marks *out)
 {
     AUTO(db_stmt_release)

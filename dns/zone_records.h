@@ -110,9 +110,6 @@ MUST_USE struct err records_edit(struct records *records, struct db *db,
 typedef bool (*record_fn)(void *arg, const struct dns_rr *rr);
 MUST_USE struct err records_at(struct records *records, struct db *db, const uint8_t *owner,
                                size_t owner_len, uint16_t type, record_fn fn, void *arg);
-/* Is anything below this name or at it (RFC 2136 §2.4.4 "name is in use")? */
-MUST_USE struct err records_name_in_use(struct records *records, struct db *db,
-                                        const uint8_t *owner, size_t owner_len, bool *out);
 
 /* In the caller's write transaction: these base names (of identifiers) have orders, certificates or
  * client entries now: where their zone is transferred and they are new, they are written out. */
