@@ -536,24 +536,6 @@ static struct err check_name(struct editing *e, const struct dns_rr *rr)
                        &key, e->refusal);
 }
 
-static struct err check_client(struct editing *e)
-{
-    const char *client = e->who->client;
-    size_t n = 0;
-
-    if (!e->is_any_added || client[0] == '\0') {
-        return err_ok();
-    }
-    TRY(rows_count_client(e->db, client, &n));
-    if (n > RECORDS_PER_CLIENT_MAX) {
-        return records_refuse(e->refusal,
-                              "client %s would have more than %u records stored: remove some that "
-                              "it added, or let the administrator add these",
-                              client, RECORDS_PER_CLIENT_MAX);
-    }
-    return err_ok();
-}
-
 static void editing_clear(struct editing *e)
 {
     list_clear(&e->at);
@@ -581,7 +563,9 @@ struct err records_edit(struct records *records, struct db *db, const struct rec
             TRY(check_name(&e, &edits[i].rr));
         }
     }
-    TRY(check_client(&e));
+    if (e.is_any_added) {
+        TRY(room_check(records, db, who->client, n, refusal));
+    }
     if (changed != NULL) {
         *changed = e.changed_n;
     }

@@ -48,7 +48,16 @@ struct records_zone {
     int parent; /* the next zone above it, served or not; -1 */
     bool is_served, is_delegate, is_plain, is_reverse, is_transferred;
 };
+/* How many records a client may still add before its rows are counted again: never more than it really
+ * may. Counting takes as long as it has rows. Writer thread. */
+struct client_room {
+    char client[CLIENT_NAME_MAX + 1];
+    size_t left;
+};
+#define CLIENT_ROOMS 64u
 struct records {
+    struct client_room rooms[CLIENT_ROOMS];
+    size_t next_room;
     const struct config *cfg;
     struct store *store;
     struct zone_db *zones;
@@ -71,6 +80,11 @@ int records_zone_of_key(const struct records *records, const uint8_t *key, size_
 bool records_is_apex(const struct records_zone *zone, const uint8_t *wire, size_t len);
 MUST_USE struct err records_refuse(struct record_refusal *refusal, const char *fmt, ...)
     PRINTF_LIKE(2, 3);
+
+/* --- records_room.c: after edits_n edits of this client were written: RECORDS_PER_CLIENT_MAX. Writer
+ * thread. */
+MUST_USE struct err room_check(struct records *records, struct db *db, const char *client,
+                               size_t edits_n, struct record_refusal *refusal);
 
 /* --- records_store.c: SQL ------------------------------------------------------------------------ */
 struct row {

@@ -1,5 +1,6 @@
 /* TSIG-signed dynamic updates per second: so many senders, each with one update under way; each adds a record at a name that was never
- * there. Then how soon a change is seen: after every answered update of one more sender its name is asked for until the record is there.
+ * there and takes the sender's last one away. Then how soon a change is seen: after every answered update of one more sender its name is
+ * asked for until the record is there.
  *
  *   bench_update PORT ZONE KEY-NAME SECRET SECONDS SENDERS PREFIX
  * The key is HMAC-SHA256, the secret its base64. Prints updates/s, p50 and p99 of the answers, failures, and the slowest sight of a change. */
@@ -56,8 +57,10 @@ static struct err open_socket(const struct target *to, int *out)
 }
 
 /* The wire form of a signed update that adds `owner` A 10.0.0.1; mem: LDNS_FREE(). */
-static struct err build(const struct target *to, const char *owner, uint8_t **wire, size_t *len)
+static struct err build(const struct target *to, const char *owner, const char *before,
+                        uint8_t **wire, size_t *len)
 {
+    ldns_rr *gone = NULL;
     char line[NAME_CAP + 40];
     ldns_rr *rr = NULL;
     ldns_rr_list *updates = ldns_rr_list_new();
@@ -69,6 +72,14 @@ static struct err build(const struct target *to, const char *owner, uint8_t **wi
         FAIL(ERR_NOMEM, "cannot make the record %s", owner);
     }
     (void)ldns_rr_list_push_rr(updates, rr);
+    if (before[0] != '\0') {
+        (void)snprintf(line, sizeof(line), "%s 0 IN A 10.0.0.1", before);
+        if (ldns_rr_new_frm_str(&gone, line, 0, NULL, NULL) != LDNS_STATUS_OK) {
+            FAIL(ERR_NOMEM, "cannot make the record %s", before);
+        }
+        ldns_rr_set_class(gone, LDNS_RR_CLASS_NONE); /* RFC 2136 §2.5.4 */
+        (void)ldns_rr_list_push_rr(updates, gone);
+    }
     ldns_pkt *packet = ldns_update_pkt_new(zone, LDNS_RR_CLASS_IN, NULL, updates, NULL);
     if (packet == NULL) {
         FAIL(ERR_NOMEM, "cannot make an update");
@@ -113,9 +124,13 @@ static struct err update_once(struct sender *s, int fd, unsigned i, char owner[N
     size_t len = 0;
     ssize_t n = 0;
     int rcode = 0;
+    char before[NAME_CAP] = "";
 
+    if (i > 0) {
+        memcpy(before, owner, sizeof(before));
+    }
     (void)snprintf(owner, NAME_CAP, "%s-%d-%u.%s.", s->to->prefix, s->number, i, s->to->zone);
-    TRY(build(s->to, owner, &wire, &len));
+    TRY(build(s->to, owner, before, &wire, &len));
     int64_t started = clock_mono_ns();
     exchange(fd, wire, len, answer, sizeof(answer), &n, &rcode);
     LDNS_FREE(wire);
@@ -130,7 +145,7 @@ static struct err update_once(struct sender *s, int fd, unsigned i, char owner[N
 static void *sender_main(void *arg)
 {
     struct sender *s = arg;
-    char owner[NAME_CAP];
+    char owner[NAME_CAP] = "";
     int fd = -1;
     struct err e = open_socket(s->to, &fd);
 
@@ -178,7 +193,7 @@ static struct err wait_seen(int fd, const char *owner, int64_t *took_ns)
 
 static struct err sight(struct sender *s, struct samples *out)
 {
-    char owner[NAME_CAP];
+    char owner[NAME_CAP] = "";
     int fd = -1;
 
     TRY(open_socket(s->to, &fd));
