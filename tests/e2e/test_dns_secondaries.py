@@ -215,6 +215,7 @@ def test_a_secondary_that_was_away_continues_by_ixfr(secondaries, ours, tmp_path
     wait_in_step(ZONE, address)
     lines = [line for line in ours.log()[before:].splitlines() if "ev=dns.transfer.done" in line and f"peer={address}" in line and f"zone={ZONE} " in line]
     assert lines and all("asked=IXFR sent=IXFR" in line for line in lines), "\n".join(lines)
+    wait_in_step(ZONE, *secondaries)  # all three are compared
     assert_same([f"away-{address.rsplit('.', 1)[1]}.svc.test."], ("A",))
 
 
