@@ -88,15 +88,10 @@ static void closep(struct delegate **d)
     delegate_close(*d);
 }
 
-static struct err make_locks(struct delegate **d)
+static struct err make_lock(struct delegate **d)
 {
-    bool is_first = pthread_mutex_init(&(*d)->refused_lock, NULL) == 0;
-
-    if (is_first && pthread_mutex_init(&(*d)->on_value_lock, NULL) == 0) {
+    if (pthread_mutex_init(&(*d)->on_value_lock, NULL) == 0) {
         return err_ok();
-    }
-    if (is_first) {
-        (void)pthread_mutex_destroy(&(*d)->refused_lock);
     }
     mem_free(MOVE(*d));
     FAIL(ERR_NOMEM, "delegate: no mutex");
@@ -113,7 +108,7 @@ struct err delegate_open(const struct config *cfg, struct store *store, struct a
     d->access = access;
     d->zones = zones;
     d->records = records;
-    TRY(make_locks(&d));
+    TRY(make_lock(&d));
     TRY(delegate_key_load(cfg->state_dir, d->key));
     TRY(expectations_new(&d->expected));
     TRY(store_read(store, "delegate.load", load_values, d));
@@ -127,7 +122,6 @@ void delegate_close(struct delegate *delegate)
     if (delegate != NULL) {
         expectations_free(delegate->expected);
         mem_wipe(delegate->key, sizeof(delegate->key));
-        (void)pthread_mutex_destroy(&delegate->refused_lock);
         (void)pthread_mutex_destroy(&delegate->on_value_lock);
         mem_free(delegate);
     }

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "core/util/quota.h"
 #include "dns/delegate.h"
 #include "dns/zone_records.h"
 
@@ -37,9 +38,7 @@ struct delegate {
     pthread_mutex_t on_value_lock; /* before the validator's lock: the two below, and their call */
     void (*on_value)(void *ctx, const char digest[TXT_VALUE_LEN + 1]);
     void *on_value_ctx;
-    pthread_mutex_t refused_lock; /* leaf: the two below */
-    int64_t refused_second;
-    unsigned refused_n;
+    struct quota refused_rows;
 };
 
 /* Fill the refusal and return ERR_REJECTED. */

@@ -1,7 +1,6 @@
 /* Refusals at the doors: the audit row, bounded, and the log line. */
 #include "dns/delegate_int.h"
 
-#include "core/util/clock.h"
 #include "core/util/log.h"
 
 const char *delegate_actor(const struct delegate_who *who)
@@ -47,17 +46,7 @@ static struct err refused_tx(struct db *db, void *arg)
 /* A peer that is refused in a loop must not fill the disk or the writer's queue. */
 static bool may_audit_refusal(struct delegate *d)
 {
-    int64_t second = clock_mono_ms() / 1000;
-
-    (void)pthread_mutex_lock(&d->refused_lock);
-    if (d->refused_second != second) {
-        d->refused_second = second;
-        d->refused_n = 0;
-    }
-    bool is_in = d->refused_n < DELEGATE_REFUSED_PER_S;
-    d->refused_n += is_in ? 1u : 0u;
-    (void)pthread_mutex_unlock(&d->refused_lock);
-    return is_in;
+    return quota_take(&d->refused_rows, DELEGATE_REFUSED_PER_S, 1000);
 }
 
 static bool is_policy(const struct delegate_who *who, enum delegate_reason reason)

@@ -6,6 +6,7 @@
 #include "core/util/clock.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
+#include "core/util/quota.h"
 #include "dns/answer.h"
 #include "dns/notify.h"
 #include "dns/transfer_int.h"
@@ -22,8 +23,7 @@ struct transfer {
     struct transfer_options options;
     struct notify *notify;
     _Atomic size_t memory; /* of all transfers under way */
-    _Atomic int64_t refused_minute;
-    _Atomic unsigned refused_n; /* in that minute */
+    struct quota refused_lines;
 };
 
 /* One request. */
@@ -128,13 +128,7 @@ static void send_error(struct job *job, unsigned rcode, unsigned ede)
 /* Strangers can ask as often as they like; the log does not grow with them. */
 static bool may_log_refusal(struct transfer *transfer)
 {
-    int64_t minute = clock_mono_ms() / 60000;
-    int64_t old = atomic_load(&transfer->refused_minute);
-
-    if (old != minute && atomic_compare_exchange_strong(&transfer->refused_minute, &old, minute)) {
-        atomic_store(&transfer->refused_n, 0);
-    }
-    return atomic_fetch_add(&transfer->refused_n, 1) < REFUSED_LINES_PER_MINUTE;
+    return quota_take(&transfer->refused_lines, REFUSED_LINES_PER_MINUTE, 60000);
 }
 
 static const char *asked_text(const struct job *job)

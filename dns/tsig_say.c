@@ -5,25 +5,19 @@
 
 #include "core/util/clock.h"
 #include "core/util/log.h"
+#include "core/util/quota.h"
 #include "dns/tsig_int.h"
 
 #define MD5_EVERY_MS 60000
 #define SAID_MAX 300
 
 /* Bounds of log lines, for the whole process as the log is: no result depends on them. */
-static _Atomic int64_t said_second;
-static _Atomic int said_n;
+static struct quota said_lines;
 static _Atomic int64_t md5_said_ms = INT64_MIN;
 
-/* A race between two threads at the change of a second lets a line more or less through. */
 static bool may_say(void)
 {
-    int64_t second = clock_mono_ms() / 1000;
-
-    if (atomic_exchange(&said_second, second) != second) {
-        atomic_store(&said_n, 0);
-    }
-    return atomic_fetch_add(&said_n, 1) < TSIG_LOGS_PER_S;
+    return quota_take(&said_lines, TSIG_LOGS_PER_S, 1000);
 }
 
 static void key_text(const struct tsig *tsig, const uint8_t *wire, size_t len,

@@ -6,18 +6,6 @@
 #include "core/util/mem.h"
 #include "dns/update_int.h"
 
-static bool make_locks(struct update *u)
-{
-    if (pthread_mutex_init(&u->said_lock, NULL) != 0) {
-        return false;
-    }
-    if (pthread_mutex_init(&u->reader_lock, NULL) != 0) {
-        (void)pthread_mutex_destroy(&u->said_lock);
-        return false;
-    }
-    return true;
-}
-
 struct err update_new(const struct update_options *options, struct update **out)
 {
     AUTO(mem_freep) struct update *u = mem_zalloc(sizeof(*u));
@@ -27,7 +15,7 @@ struct err update_new(const struct update_options *options, struct update **out)
     u->with = *options;
     TRY(zone_table_new(options->cfg, &table));
     TRY(zone_reader_new(options->zones, &u->reader));
-    if (!make_locks(u)) {
+    if (pthread_mutex_init(&u->reader_lock, NULL) != 0) {
         zone_reader_free(u->reader);
         FAIL(ERR_NOMEM, "update: no mutex");
     }
@@ -41,7 +29,6 @@ void update_free(struct update *update)
     if (update != NULL) {
         zone_reader_free(update->reader);
         zone_table_free(update->table);
-        (void)pthread_mutex_destroy(&update->said_lock);
         (void)pthread_mutex_destroy(&update->reader_lock);
         mem_free(update);
     }

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "core/util/quota.h"
 #include "dns/query.h"
 #include "dns/rr.h"
 #include "dns/update.h"
@@ -28,9 +29,7 @@ struct update {
     struct zone_table *table;
     pthread_mutex_t reader_lock; /* leaf: the reader, for looks at the snapshot */
     struct zone_reader *reader;
-    pthread_mutex_t said_lock; /* leaf: the three below */
-    int64_t said_second;
-    unsigned logged_n, audited_n;
+    struct quota log_lines, audit_rows;
 };
 
 /* --- update_read.c: the message's form. Pure. --- */

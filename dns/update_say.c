@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/util/clock.h"
 #include "core/util/log.h"
 
 const char *update_rcode_text(enum update_rcode rcode)
@@ -83,23 +82,6 @@ static struct err refused_tx(struct db *db, void *arg)
     return audit_write(db, &row);
 }
 
-static bool may_say(struct update *u, bool is_audit)
-{
-    int64_t second = clock_mono_ms() / 1000;
-
-    (void)pthread_mutex_lock(&u->said_lock);
-    if (u->said_second != second) {
-        u->said_second = second;
-        u->logged_n = 0;
-        u->audited_n = 0;
-    }
-    unsigned *n = is_audit ? &u->audited_n : &u->logged_n;
-    bool is_in = *n < (is_audit ? UPDATE_REFUSED_PER_S : UPDATE_LOGS_PER_S);
-    *n += is_in ? 1u : 0u;
-    (void)pthread_mutex_unlock(&u->said_lock);
-    return is_in;
-}
-
 static void audit_refused(struct update_job *job, const char *object)
 {
     struct refused_row row = {job, object};
@@ -108,7 +90,7 @@ static void audit_refused(struct update_job *job, const char *object)
         delegate_note_refusal(job->u->with.delegate, &job->who, object, &job->refusal);
         return;
     }
-    if (may_say(job->u, true)) {
+    if (quota_take(&job->u->audit_rows, UPDATE_REFUSED_PER_S, 1000)) {
         struct err e = store_write(job->u->with.store, "dns.refused", refused_tx, &row);
         if (e.code != ERR_OK) {
             log_err(LOG_ERROR, "dns.update.audit", e);
@@ -134,7 +116,7 @@ void update_say_refused(struct update_job *job)
         update_name_text(&job->refused->name, name, sizeof(name));
         rr_type_text(job->refused->rr.type, type);
     }
-    if (log_enabled(level) && may_say(job->u, false)) {
+    if (log_enabled(level) && quota_take(&job->u->log_lines, UPDATE_LOGS_PER_S, 1000)) {
         ip_text(&job->who.peer, peer);
         log_ev(level, "dns.update.refused", {"rcode", update_rcode_text(job->rcode)},
                {"client", job->who.client}, {"peer", peer}, {"name", name}, {"type", type},

@@ -10,6 +10,8 @@
 #define YEAR_9999_END 253402300799
 
 static _Atomic int64_t shift_ms;
+/* Where the clocks stand still; 0: they go. */
+static _Atomic int64_t held_real_ms, held_mono_ms;
 
 static int64_t read_ns(clockid_t id)
 {
@@ -19,9 +21,16 @@ static int64_t read_ns(clockid_t id)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static int64_t read_ms(clockid_t id, _Atomic int64_t *held_ms)
+{
+    int64_t held = atomic_load(held_ms);
+
+    return (held != 0 ? held : read_ns(id) / 1000000) + atomic_load(&shift_ms);
+}
+
 int64_t clock_unix_ms(void)
 {
-    return read_ns(CLOCK_REALTIME) / 1000000 + atomic_load(&shift_ms);
+    return read_ms(CLOCK_REALTIME, &held_real_ms);
 }
 
 int64_t clock_unix_s(void)
@@ -31,7 +40,7 @@ int64_t clock_unix_s(void)
 
 int64_t clock_mono_ms(void)
 {
-    return read_ns(CLOCK_MONOTONIC) / 1000000 + atomic_load(&shift_ms);
+    return read_ms(CLOCK_MONOTONIC, &held_mono_ms);
 }
 
 int64_t clock_mono_ns(void)
@@ -42,6 +51,12 @@ int64_t clock_mono_ns(void)
 void clock_shift(int64_t ms)
 {
     atomic_fetch_add(&shift_ms, ms);
+}
+
+void clock_hold(bool is_held)
+{
+    atomic_store(&held_real_ms, is_held ? read_ns(CLOCK_REALTIME) / 1000000 : 0);
+    atomic_store(&held_mono_ms, is_held ? read_ns(CLOCK_MONOTONIC) / 1000000 : 0);
 }
 
 void clock_rfc3339(int64_t unix_s, char out[CLOCK_RFC3339_LEN + 1])

@@ -3,6 +3,7 @@
 #ifndef CORE_UTIL_CLOCK_H
 #define CORE_UTIL_CLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,9 @@ int64_t clock_mono_ms(void);
 int64_t clock_mono_ns(void);
 /* Add `ms` to both clocks from now on (tests only). */
 void clock_shift(int64_t ms);
+/* Both clocks stand still until clock_hold(false), and move by clock_shift() alone; clock_mono_ns() goes on
+ * (tests only: what is counted in a second must not depend on when the second ends). */
+void clock_hold(bool is_held);
 /* UTC text of unix_s, terminated (RFC 3339); years outside 0 to 9999 become the nearest end. */
 void clock_rfc3339(int64_t unix_s, char out[CLOCK_RFC3339_LEN + 1]);
 

@@ -102,6 +102,7 @@ static void test_policy_matrix(void **state)
     char digest[TXT_VALUE_LEN + 1];
     (void)state;
 
+    clock_hold(true); /* refusals are counted by the second */
     for (unsigned i = 0; i < ARRAY_N(CASES); i++) {
         (void)digest_n(i, digest);
         if (CASES[i].expected != NULL) {
@@ -114,6 +115,11 @@ static void test_policy_matrix(void **state)
     }
     assert_int_equal(audit_n(f, "delegate.publish"), 14);
     assert_int_equal(audit_n(f, "delegate.refused"), 5); /* the rate bound */
+    clock_shift(1000);
+    assert_int_equal(reason_of(f, publish_as(f, "nobody", CASES[0].fqdn, digest)),
+                     DELEGATE_UNAUTHORIZED);
+    assert_int_equal(audit_n(f, "delegate.refused"), 6);
+    clock_hold(false);
     assert_int_equal(values_at(f, "www.example.org.acme.svc.test"), 2);
     fixture_free(f);
 }
