@@ -161,10 +161,13 @@ static struct err bind_endpoint(struct dns_server *server, size_t i, size_t thre
         return err_ok();
     }
     TRY(claim_endpoint(ep, &server->listeners[i]));
+    struct dns_udp *mates = &server->udp[server->udp_n];
     for (size_t k = 0; k < threads_n; k++) {
         int fd = -1;
         TRY(open_socket(ep, SOCK_DGRAM, true, &fd));
         struct dns_udp *udp = &server->udp[server->udp_n++];
+        udp->mates = mates;
+        udp->mates_n = threads_n;
         TRY(dns_udp_init(udp, &server->shared, fd, is_wildcard(&ep->addr)));
     }
     return err_ok();
@@ -333,7 +336,9 @@ void dns_server_free(struct dns_server *server)
             dns_udp_wake(&server->udp[i]);
             (void)pthread_join(server->udp[i].thread, NULL);
         }
-        dns_udp_clear(&server->udp[i]);
+    }
+    for (size_t i = 0; i < server->udp_n; i++) {
+        dns_udp_clear(&server->udp[i]); /* they help each other while they run */
     }
     for (size_t i = 0; i < server->tcp_n; i++) {
         if (server->tcp[i].is_started) {

@@ -26,7 +26,7 @@
 #define DNS_TCP_WRITE_S 5u
 #define DNS_TCP_UNDER_WAY_MAX 64u
 #define DNS_TCP_BUFFERED_MAX (32u * 1024u * 1024u)
-#define DNS_UDP_BATCH 32u
+#define DNS_UDP_BATCH 16u
 
 struct dns_server;
 struct dns_counters {

@@ -86,6 +86,8 @@ struct dns_udp {
     struct dns_socket *socket;
     bool is_wildcard; /* bound to every address: answers must name the one that was asked */
     bool is_started;
+    struct dns_udp *mates; /* the threads of this endpoint, itself among them */
+    size_t mates_n, next_mate;
     pthread_t thread;
     struct udp_batch *batch;
     struct dns_asker asker;

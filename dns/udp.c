@@ -1,5 +1,6 @@
 /* One UDP thread: a batch in, a batch out, one snapshot and one look at the clock per batch; no other
- * system call, no allocation but for what becomes a request. */
+ * system call, no allocation but for what becomes a request. Batches are small: what a thread holds when
+ * the scheduler takes its CPU away nobody else can answer. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -235,25 +236,46 @@ static size_t send_all(struct dns_udp *udp, size_t n)
     return sent;
 }
 
+/* Answers a batch of what waits at a socket of this endpoint. */
+static void serve(struct dns_udp *udp, int fd, int flags)
+{
+    struct dns_thread_counters *count = &udp->asker.count;
+    int got = recvmmsg(fd, udp->batch->in, DNS_UDP_BATCH, flags, NULL);
+
+    if (got <= 0) {
+        return; /* nothing, interrupted, or an ICMP error of an earlier answer */
+    }
+    size_t n = (size_t)got;
+    size_t taken = 0;
+    size_t sent = send_all(udp, answer_all(udp, n, &taken));
+    dns_count(&count->queries, n);
+    dns_count(&count->answers, sent);
+    dns_count(&count->dropped, n - sent - taken);
+    for (size_t i = 0; i < n; i++) {
+        arm(udp, i);
+    }
+}
+
+/* The kernel spreads peers over the sockets and threads over the CPUs, each without regard to the other: what
+ * waits at one socket can wait for a whole time slice while other threads run. So each thread looks at another
+ * socket after its own, in turn. Also when its own is never empty: that is when the others' wait is longest. */
+static void serve_mate(struct dns_udp *udp)
+{
+    if (udp->mates_n > 1) {
+        do {
+            udp->next_mate = (udp->next_mate + 1) % udp->mates_n;
+        } while (&udp->mates[udp->next_mate] == udp);
+        serve(udp, udp->mates[udp->next_mate].socket->fd, MSG_DONTWAIT);
+    }
+}
+
 void *dns_udp_main(void *arg)
 {
     struct dns_udp *udp = arg;
-    struct dns_thread_counters *count = &udp->asker.count;
 
     while (!atomic_load_explicit(&udp->asker.shared->is_stopping, memory_order_acquire)) {
-        int got = recvmmsg(udp->socket->fd, udp->batch->in, DNS_UDP_BATCH, MSG_WAITFORONE, NULL);
-        if (got <= 0) {
-            continue; /* interrupted, or an ICMP error of an earlier answer */
-        }
-        size_t n = (size_t)got;
-        size_t taken = 0;
-        size_t sent = send_all(udp, answer_all(udp, n, &taken));
-        dns_count(&count->queries, n);
-        dns_count(&count->answers, sent);
-        dns_count(&count->dropped, n - sent - taken);
-        for (size_t i = 0; i < n; i++) {
-            arm(udp, i);
-        }
+        serve(udp, udp->socket->fd, MSG_WAITFORONE);
+        serve_mate(udp);
     }
     return NULL;
 }
