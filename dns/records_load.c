@@ -373,9 +373,18 @@ struct err load_check(const struct records *records, struct db *db, int zone, co
 
 /* --- into the store ------------------------------------------------------------------------------------ */
 
+#define PUT_ONE "(?, ?, ?, ?, ?, '')"
+#define PUT_4 PUT_ONE ", " PUT_ONE ", " PUT_ONE ", " PUT_ONE
+#define PUT_16 PUT_4 ", " PUT_4 ", " PUT_4 ", " PUT_4
+#define PUT_INTO "INSERT INTO record (owner, type, rdata, source, ttl, client) VALUES "
+#define PUT_OVER " ON CONFLICT (owner, type, rdata, source) DO UPDATE SET ttl = excluded.ttl"
+#define PUT_MANY 16u /* rows of one statement: a step costs more than a row */
+
 struct applying {
     const struct load_target *t;
-    struct db_stmt *put, *drop;
+    struct db_stmt *put, *put_many, *drop;
+    struct row waiting[PUT_MANY];
+    unsigned waiting_n;
     bool has_soa; /* among what comes: then a stored one goes */
     size_t changed_n;
 };
@@ -400,14 +409,40 @@ static bool is_address(const struct row *row)
     return row->type == LDNS_RR_TYPE_A || row->type == LDNS_RR_TYPE_AAAA;
 }
 
+static void bind_row(struct db_stmt *q, unsigned i, const struct applying *a, const struct row *row)
+{
+    int at = (int)(5 * i);
+
+    db_bind_blob(q, at + 1, row->key, row->key_len);
+    db_bind_int(q, at + 2, row->type);
+    db_bind_blob(q, at + 3, row->rdata, row->rdata_len);
+    db_bind_int(q, at + 4, a->t->source);
+    db_bind_int(q, at + 5, row->ttl);
+}
+
+static struct err put_waiting(struct applying *a)
+{
+    unsigned n = a->waiting_n;
+
+    a->waiting_n = 0;
+    for (unsigned i = 0; i < n; i++) {
+        bind_row(n == PUT_MANY ? a->put_many : a->put, n == PUT_MANY ? i : 0, a, &a->waiting[i]);
+        if (n < PUT_MANY) {
+            TRY(db_run(a->put, NULL));
+        }
+    }
+    return n == PUT_MANY ? db_run(a->put_many, NULL) : err_ok();
+}
+
+/* Rows wait for each other unless something follows that looks at them. */
 static struct err put(struct applying *a, struct row *row)
 {
-    db_bind_blob(a->put, 1, row->key, row->key_len);
-    db_bind_int(a->put, 2, row->type);
-    db_bind_blob(a->put, 3, row->rdata, row->rdata_len);
-    db_bind_int(a->put, 4, a->t->source);
-    db_bind_int(a->put, 5, row->ttl);
-    TRY(db_run(a->put, NULL));
+    bool is_looked_at = a->t->change != NULL || a->t->records->has_reverse;
+
+    a->waiting[a->waiting_n++] = *row;
+    if (is_looked_at || a->waiting_n == PUT_MANY) {
+        TRY(put_waiting(a));
+    }
     row->source = a->t->source;
     if (is_address(row)) {
         TRY(ptr_follow(a->t->records, a->t->db, true, row, a->t->change));
@@ -417,6 +452,7 @@ static struct err put(struct applying *a, struct row *row)
 
 static struct err drop(struct applying *a, struct row *row)
 {
+    TRY(put_waiting(a));
     db_bind_blob(a->drop, 1, row->key, row->key_len);
     db_bind_int(a->drop, 2, row->type);
     db_bind_blob(a->drop, 3, row->rdata, row->rdata_len);
@@ -476,7 +512,7 @@ static struct err apply_merged(struct applying *a, const struct file_rows *old,
         i += order <= 0 ? 1 : 0;
         k += order >= 0 ? 1 : 0;
     }
-    return err_ok();
+    return put_waiting(a);
 }
 
 struct err load_apply(const struct load_target *target, const struct file_rows *rows,
@@ -485,16 +521,16 @@ struct err load_apply(const struct load_target *target, const struct file_rows *
     struct db *db = target->db;
     AUTO(keeping_clear) struct keeping old = {.source = target->source};
     AUTO(db_stmt_release)
-    struct db_stmt *put_row =
-        db_prepare(db, "INSERT INTO record (owner, type, rdata, source, ttl, client) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5, '') "
-                       "ON CONFLICT (owner, type, rdata, source) DO UPDATE SET ttl = ?5");
+    struct db_stmt *put_row = db_prepare(db, PUT_INTO PUT_ONE PUT_OVER);
+    AUTO(db_stmt_release)
+    struct db_stmt *put_rows = db_prepare(db, PUT_INTO PUT_16 PUT_OVER);
     AUTO(db_stmt_release)
     struct db_stmt *drop_row = db_prepare(db, "DELETE FROM record WHERE owner = ?1 AND type = ?2 "
                                               "AND rdata = ?3 AND source = ?4");
     uint32_t serial = 0;
     struct applying a = {.t = target,
                          .put = put_row,
+                         .put_many = put_rows,
                          .drop = drop_row,
                          .has_soa = load_soa_serial(target->records, target->zone, rows, &serial)};
 

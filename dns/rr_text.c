@@ -347,9 +347,7 @@ struct err rr_rdata_from_text(uint16_t type, const char *text, size_t len, const
 {
     const ldns_rr_descriptor *descriptor = ldns_rr_descript(type);
     struct rr_words w = {text, text + len};
-    char type_text[RR_TYPE_TEXT_MAX + 1];
 
-    rr_type_text(type, type_text);
     if (rr_words_left(&w) && w.end - w.p >= 2 && memcmp(w.p, "\\#", 2) == 0 &&
         (w.end - w.p == 2 || rr_is_blank(w.p[2]))) {
         AUTO(buf_clear) struct buf raw = BUF_INIT(RR_RDATA_MAX);
@@ -360,6 +358,8 @@ struct err rr_rdata_from_text(uint16_t type, const char *text, size_t len, const
     /* ldns 1.8.3 does not free what it read of a faulty IPSECKEY. */
     if (descriptor->_type != type || type == LDNS_RR_TYPE_IPSECKEY ||
         ldns_rr_descriptor_field_type(descriptor, 0) == LDNS_RDF_TYPE_UNKNOWN) {
+        char type_text[RR_TYPE_TEXT_MAX + 1];
+        rr_type_text(type, type_text);
         FAIL(ERR_MALFORMED, "data of type %s is written as \\# LENGTH HEX (RFC 3597)", type_text);
     }
     if (!rr_is_simple(descriptor)) {

@@ -272,6 +272,36 @@ static void takes_over_serials(void **state)
     assert_true(zone_serial_of(f->zones, "svc.test") - soon < 10);
 }
 
+/* Rows are written some at a time where nothing looks at single ones: no reverse zone, at a start. */
+static void numbers_of_rows(void **state)
+{
+    static const unsigned NUMBERS[] = {1, 15, 16, 17, 32, 33, 100, 3};
+    struct fixture *f = *state;
+    struct buf text = BUF_INIT(100000);
+    char zones[600], name[40], wanted[40];
+
+    (void)snprintf(zones, sizeof(zones),
+                   "zones:\n  - {name: svc.test, file: %s/zone}\n"
+                   "delegate_zone: acme.svc.test\n",
+                   f->dir);
+    for (size_t k = 0; k < ARRAY_N(NUMBERS); k++) {
+        buf_reset(&text);
+        for (unsigned i = 0; i < NUMBERS[k]; i++) { /* others with each file, some TTLs alone */
+            buf_printf(&text, "h%u %u A 10.0.%u.%u\n", i, 60 + (unsigned)k,
+                       i % 3 == 0 ? 0 : (unsigned)k, i);
+        }
+        write_zone(f, buf_str(&text));
+        fixture_reopen(f, zones);
+        for (unsigned i = 0; i <= 100; i++) {
+            (void)snprintf(name, sizeof(name), "h%u.svc.test", i);
+            (void)snprintf(wanted, sizeof(wanted), "0|A 10.0.%u.%u", i % 3 == 0 ? 0 : (unsigned)k,
+                           i);
+            assert_answer(f, name, "A", i < NUMBERS[k] ? wanted : "0");
+        }
+    }
+    buf_clear(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +311,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(imports, setup, teardown),
         cmocka_unit_test_setup_teardown(lists, setup, teardown),
         cmocka_unit_test_setup_teardown(takes_over_serials, setup, teardown),
+        cmocka_unit_test_setup_teardown(numbers_of_rows, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
