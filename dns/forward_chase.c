@@ -29,7 +29,7 @@ void forward_send_error(struct dns_request *request, unsigned rcode, unsigned ed
     size_t n = answer_error(query, *len, rcode, ede, out, sizeof(out));
 
     if (n > 0) {
-        out[3] |= 0x80; /* RA */
+        out[3] |= FLAG_RA | (query[3] & FLAG_CD); /* RFC 4035 §3.2.2 */
         send_to(request, out, n);
     }
 }

@@ -19,7 +19,6 @@
 #define FLAG_QR 0x80u
 #define FLAG_AA 0x04u
 #define FLAG_TC 0x02u
-#define FLAG_RA 0x80u
 #define POINTER 0xc0u
 #define POINTER_MAX 0x3fffu
 #define QUESTION_TAIL 4u
@@ -412,6 +411,7 @@ struct err forward_draft_begin(const struct forward_query *query, struct forward
     }
     out->question_end = parsed.question_end;
     out->type = parsed.type;
+    out->cd_bit = query->octets[3] & FLAG_CD;
     out->is_dnssec_ok = parsed.is_dnssec_ok;
     memcpy(out->name.octets, parsed.name.wire, parsed.name.len);
     out->name.len = parsed.name.len;
@@ -449,7 +449,8 @@ struct err forward_draft_finish(struct forward_draft *draft, const uint8_t **mes
     head[2] =
         (uint8_t)((head[2] & ~(FLAG_AA | FLAG_TC)) |
                   (draft->is_authoritative && !is_cut ? FLAG_AA : 0) | (is_cut ? FLAG_TC : 0));
-    head[3] = (uint8_t)(FLAG_RA | draft->rcode); /* neither Z, AD nor CD */
+    /* CD comes back, RFC 4035 §3.2.2; neither Z nor AD: nothing is validated here. */
+    head[3] = (uint8_t)(FLAG_RA | draft->cd_bit | draft->rcode);
     put16(head + 6, draft->answer_n);
     put16(head + 8, draft->authority_n);
     put16(head + 10, draft->tail_len > 0 ? 1 : 0);

@@ -69,6 +69,7 @@ struct forward_draft {
     size_t limit, question_end;
     uint16_t answer_n, authority_n;
     uint8_t rcode;
+    uint8_t cd_bit; /* the query's */
     bool is_authoritative, is_dnssec_ok;
     uint16_t type;
     struct forward_name name; /* where the CNAMEs so far lead: to be asked now */
@@ -119,6 +120,8 @@ size_t forward_question(const struct forward_name *name, uint16_t type, uint8_t 
 /* --- questions: forward.c, forward_chase.c, forward_explain.c ---------------------------------- */
 #define FORWARD_PEERS 4096u /* a keyed hash tells peers apart: two of them may share a count */
 #define FORWARD_TYPE_ANY 255u
+#define FLAG_RA 0x80u /* octet 3 */
+#define FLAG_CD 0x10u
 #define RCODE_SERVFAIL 2u
 #define RCODE_NOTIMP 4u
 #define RCODE_REFUSED 5u

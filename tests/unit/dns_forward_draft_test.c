@@ -458,6 +458,38 @@ static void test_limit(void **state)
     }
 }
 
+/* --- the header ------------------------------------------------------------------------------- */
+
+/* CD comes back (RFC 4035 §3.2.2), and of the query's other bits RD alone. */
+static void test_checking_disabled(void **state)
+{
+    static const struct reply reply = {
+        "www.example.net.", 1, 0, {"www.example.net. 60 IN A 192.0.2.1"}, {NULL}};
+    static const struct {
+        uint8_t octet2, octet3, want2, want3;
+    } rows[] = {{0x01, 0x00, 0x81, 0x80}, {0x01, 0x10, 0x81, 0x90}, {0x07, 0xf0, 0x81, 0x90}};
+    uint8_t octets[512], packet[512];
+    const struct forward_query query = {
+        .octets = octets, .len = make_query("www.example.net", 1, octets), .limit = 512};
+    const struct forward_said said = {
+        .packet = packet, .len = make_reply(&reply, packet), .is_ours = is_ours};
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        struct forward_draft draft;
+        const uint8_t *message = NULL;
+        size_t len = 0;
+        octets[2] = rows[i].octet2;
+        octets[3] = rows[i].octet3;
+        assert_int_equal(forward_draft_begin(&query, &draft).code, ERR_OK);
+        assert_int_equal(forward_draft_take(&draft, &said), FORWARD_DONE);
+        assert_int_equal(forward_draft_finish(&draft, &message, &len).code, ERR_OK);
+        assert_int_equal(message[2], rows[i].want2);
+        assert_int_equal(message[3], rows[i].want3);
+        forward_draft_clear(&draft);
+    }
+}
+
 /* --- the CNAME alone --------------------------------------------------------------------------- */
 
 static void test_take_alias(void **state)
@@ -493,10 +525,15 @@ static void test_take_alias(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_take),         cmocka_unit_test(test_cut_off),
-        cmocka_unit_test(test_bad_pointers), cmocka_unit_test(test_begun),
-        cmocka_unit_test(test_bad_begun),    cmocka_unit_test(test_bad_queries),
-        cmocka_unit_test(test_limit),        cmocka_unit_test(test_take_alias),
+        cmocka_unit_test(test_take),
+        cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_bad_pointers),
+        cmocka_unit_test(test_begun),
+        cmocka_unit_test(test_bad_begun),
+        cmocka_unit_test(test_bad_queries),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_take_alias),
+        cmocka_unit_test(test_checking_disabled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
