@@ -190,7 +190,8 @@ static enum answer_verdict answer_query(const struct answer_in *in, const struct
     info->question_end = q->question_end;
     if (!read_cookie(in, q, &cookie) || (!q->has_question && !cookie.is_there)) {
         info->rcode = RCODE_FORMERR;
-        *len = header_only(in->query, RCODE_FORMERR, r->out);
+        /* With its OPT record: FORMERR without one says that there is no EDNS here. RFC 6891 §7 */
+        *len = answer_error(in->query, in->query_len, RCODE_FORMERR, 0, r->out, cap);
         return ANSWER_SEND;
     }
     info->has_good_cookie = cookie.is_there && cookie.state == COOKIE_GOOD;

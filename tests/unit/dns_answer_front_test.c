@@ -332,8 +332,12 @@ static void test_cookies(void **state)
         assert_int_equal(info.rcode, rows[i].rcode);
         assert_int_equal(info.has_good_cookie, rows[i].is_good);
         assert_int_equal(out[3] & 15, rows[i].rcode & 15);
-        if (rows[i].rcode == 1) {
-            assert_int_equal(len, 12);
+        if (rows[i].rcode == 1) { /* OPT was understood: it stands in the answer. RFC 6891 §6.1.1 */
+            size_t question_end = rows[i].has_question ? make_query("svc.test", SOA, query) : 12;
+            assert_int_equal(len, question_end + 11);
+            assert_memory_equal(out + question_end, "\0\0\51\4\320\0\0\0\0\0\0", 11);
+            assert_int_equal(out[5], rows[i].has_question ? 1 : 0);
+            assert_int_equal(out[11], 1);
             continue;
         }
         /* the OPT is last: 11 octets, the option's head, the cookie */
