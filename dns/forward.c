@@ -162,6 +162,7 @@ void forward_ask(struct forward *forward, struct dns_request *request)
     query.octets = dns_request_bytes(request, &len);
     query.len = *len;
     query.begun = dns_request_begun(request, &query.begun_len);
+    query.cookie = dns_request_cookie(request);
     if (!forward_is_allowed(forward, &peer)) {
         refuse(request, &forward->refused, RCODE_REFUSED, EDE_PROHIBITED);
         return;

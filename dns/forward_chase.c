@@ -8,6 +8,7 @@
 #include "core/util/log.h"
 #include "core/util/mem.h"
 #include "dns/answer.h"
+#include "dns/query.h"
 
 #define TYPE_CNAME 5u
 #define LOOP_NOTE_MS 10000
@@ -26,9 +27,15 @@ void forward_send_error(struct dns_request *request, unsigned rcode, unsigned ed
     uint8_t out[DNS_UDP_PLAIN_MAX];
     size_t *len = NULL;
     const uint8_t *query = dns_request_bytes(request, &len);
+    const uint8_t *cookie = dns_request_cookie(request);
+    struct dns_query q;
     size_t n = answer_error(query, *len, rcode, ede, out, sizeof(out));
 
     if (n > 0) {
+        if (cookie != NULL && query_parse(query, *len, &q) == QUERY_OK && q.has_edns) {
+            n = q.question_end +
+                forward_put_cookie(out + q.question_end, n - q.question_end, cookie);
+        }
         out[3] |= FLAG_RA | (query[3] & FLAG_CD); /* RFC 4035 §3.2.2 */
         send_to(request, out, n);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dns/answer.h"
+#include "dns/cookie.h"
 #include "dns/query.h"
 
 #define TYPE_CNAME 5u
@@ -23,6 +24,9 @@
 #define POINTER_MAX 0x3fffu
 #define QUESTION_TAIL 4u
 #define RECORD_HEAD 10u
+#define OPT_HEAD 11u
+#define OPTION_HEAD 4u
+#define OPTION_COOKIE 10u
 /* One record may pass the end before that is seen. */
 #define MESSAGE_MAX (3u * DNS_TCP_MAX)
 
@@ -384,6 +388,18 @@ enum forward_step forward_draft_take_alias(struct forward_draft *draft,
                               : FORWARD_BROKEN);
 }
 
+/* --- the OPT record --------------------------------------------------------------------------- */
+
+size_t forward_put_cookie(uint8_t *opt, size_t len, const uint8_t *cookie)
+{
+    put16(opt + len, OPTION_COOKIE);
+    put16(opt + len + 2, COOKIE_LEN);
+    memcpy(opt + len + OPTION_HEAD, cookie, COOKIE_LEN);
+    len += OPTION_HEAD + COOKIE_LEN;
+    put16(opt + OPT_HEAD - 2, len - OPT_HEAD);
+    return len;
+}
+
 /* --- beginning and end ------------------------------------------------------------------------ */
 
 /* The records that stand already; the last CNAME says what is to be asked. */
@@ -415,11 +431,14 @@ struct err forward_draft_begin(const struct forward_query *query, struct forward
     out->is_dnssec_ok = parsed.is_dnssec_ok;
     memcpy(out->name.octets, parsed.name.wire, parsed.name.len);
     out->name.len = parsed.name.len;
-    if (empty_len < out->question_end || empty_len - out->question_end > sizeof(out->tail)) {
+    if (empty_len < out->question_end || empty_len - out->question_end > OPT_HEAD) {
         FAIL(ERR_INTERNAL, "forwarding: an empty answer of %zu octets", empty_len);
     }
     out->tail_len = empty_len - out->question_end;
     memcpy(out->tail, empty + out->question_end, out->tail_len);
+    if (query->cookie != NULL && out->tail_len > 0) {
+        out->tail_len = forward_put_cookie(out->tail, out->tail_len, query->cookie);
+    }
     buf_put(&out->message, empty, out->question_end);
     remember(out, DNS_HEADER_LEN);
     if (query->begun != NULL && query->begun_len > 0 && !take_begun(out, query)) {

@@ -82,8 +82,11 @@ struct forward_query {
     size_t len;
     const uint8_t *begun; /* dns_request_begun(); NULL: none */
     size_t begun_len;
+    const uint8_t *cookie; /* dns_request_cookie() */
     size_t limit;
 };
+/* The COOKIE option into the OPT record of len octets, which has room. Returns the record's length. */
+size_t forward_put_cookie(uint8_t *opt, size_t len, const uint8_t *cookie);
 /* ERR_MALFORMED: no question of class IN that can be forwarded, or no such begun part. Then too *out is
  * for forward_draft_clear(). */
 MUST_USE struct err forward_draft_begin(const struct forward_query *query,

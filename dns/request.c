@@ -219,6 +219,11 @@ struct err dns_request_send(struct dns_request *request, const uint8_t *message,
     return err_ok();
 }
 
+const uint8_t *dns_request_cookie(const struct dns_request *request)
+{
+    return request->has_cookie ? request->cookie : NULL;
+}
+
 bool dns_request_wait(struct dns_request *request, size_t octets)
 {
     return request->link == NULL || tcp_link_wait(request->link, octets);

@@ -25,6 +25,8 @@ size_t dns_request_limit(const struct dns_request *request);
 /* Answer octets that stand already (forwarding behind a CNAME of ours): header, question and answer
  * records; len 0: none. */
 const uint8_t *dns_request_begun(const struct dns_request *request, size_t *len);
+/* COOKIE_LEN octets for the COOKIE option of the answer; NULL: none was asked for. */
+const uint8_t *dns_request_cookie(const struct dns_request *request);
 /* Send one message; copies. TCP: less than 16 KiB goes out with dns_request_wait() or _end(), so that
  * one answer costs one wake-up. ERR_LIMIT: longer than dns_request_limit() (nothing is sent).
  * ERR_NOT_FOUND: the TCP connection is gone, or closed now because 1 MiB waits for a peer that does not

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "dns/cookie.h"
 #include "dns/request.h"
 #include "dns/rrl.h"
 
@@ -34,6 +35,8 @@ struct dns_request {
     struct sockaddr_in6 to; /* large enough for both families */
     socklen_t to_len;
     uint8_t rcode; /* of the last message sent */
+    bool has_cookie;
+    uint8_t cookie[COOKIE_LEN];
     size_t control_len;
     _Alignas(struct cmsghdr) uint8_t control[DNS_CONTROL_MAX];
     uint8_t data[]; /* the packet, then what is begun */

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "dns/forward.h"
+#include "dns/query.h"
+#include "dns/request_internal.h"
 #include "dns/server_internal.h"
 #include "dns/watch.h"
 #include "dns/work.h"
@@ -139,6 +141,19 @@ static bool say_full(struct dns_request *request)
     return n != 0 && dns_request_send(request, out, n).code == ERR_OK;
 }
 
+/* Who sees a cookie in some answers and none in others asks again over TCP. RFC 7873 §5.2.3, §5.3 */
+static void add_cookie(const struct dns_asker *asker, struct dns_request *request)
+{
+    struct dns_query q;
+
+    if (asker->env.has_cookies && query_parse(request->data, request->len, &q) == QUERY_OK &&
+        q.cookie != NULL && cookie_is_length(q.cookie_len)) {
+        (void)cookie_answer(asker->env.cookie_secret, 2, &request->peer, asker->now_unix, q.cookie,
+                            q.cookie_len, request->cookie);
+        request->has_cookie = true;
+    }
+}
+
 bool dns_hand_over(struct dns_asker *asker, enum answer_verdict verdict,
                    struct dns_request *take_request)
 {
@@ -149,6 +164,7 @@ bool dns_hand_over(struct dns_asker *asker, enum answer_verdict verdict,
     }
     if (verdict == ANSWER_FORWARD) {
         dns_count(&asker->count.forwarded, 1);
+        add_cookie(asker, take_request);
         forward_ask(shared->forward, take_request);
         return true;
     }

@@ -168,14 +168,14 @@ def opt_faults(row, reply):
     return faults + ([] if reply.edns & DO == row.edns_flags & DO else ["do"])  # RFC 3225 §3
 
 
-def option_faults(row, reply, is_forwarded):
+def option_faults(row, reply):
     """Options that are ours to say: the cookie of who sent one, and a reason where there is one."""
     codes = [code for code, _ in reply.options]
     faults = ["echoed"] if UNKNOWN_CODE in codes else []
     faults += [name for name, code in (("nsid", NSID_CODE), ("subnet", ECS_CODE), ("expire", EXPIRE_CODE)) if code in codes]
     faults += ["option"] if set(codes) - {UNKNOWN_CODE, NSID_CODE, ECS_CODE, EXPIRE_CODE, COOKIE_CODE} else []
     cookies = [data for code, data in reply.options if code == COOKIE_CODE]
-    if not is_forwarded and len(cookies) != int(COOKIE in row.options):
+    if len(cookies) != int(COOKIE in row.options):
         faults.append("cookie" if cookies else "nocookie")
     return faults + ["cookie-mismatch" for data in cookies if len(data) != 24 or data[:8] != CLIENT_COOKIE]
 
@@ -207,7 +207,7 @@ def faults_of(row, zone, query, wire, is_tcp=False, is_forwarded=False):
     faults = [] if reply.rcode == wanted else [f"rcode{reply.rcode}"]
     faults += ["id"] if wire[:2] != query[:2] else []
     faults += ["opcode"] if reply.bits >> 11 & 0xF != row.opcode else []
-    faults += header_faults(row, query, reply, is_forwarded) + opt_faults(row, reply) + option_faults(row, reply, is_forwarded)
+    faults += header_faults(row, query, reply, is_forwarded) + opt_faults(row, reply) + option_faults(row, reply)
     faults += section_faults(row, zone, query, reply)
     limit = 65535 if is_tcp else max(512, min(row.size or 0, UDP_EDNS_MAX))
     return faults + (["toobig"] if len(wire) > limit else [])

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dns/answer.h"
+#include "dns/cookie.h"
 #include "dns/forward_int.h"
 
 #define CHECK(condition)                                                                           \
@@ -69,7 +70,7 @@ static void check_message(const uint8_t *p, size_t len, size_t question_end, boo
     size_t at = question_end;
     struct forward_name name;
 
-    CHECK((p[2] & 0x80) != 0 && (p[3] & 0x80) != 0 && (p[3] & 0x70) == 0);
+    CHECK((p[2] & 0x80) != 0 && (p[3] & 0x80) != 0 && (p[3] & 0x60) == 0);
     for (unsigned i = 0; i < all; i++) {
         at = step_name(p, len, at, &name);
         CHECK(len - at >= 10);
@@ -93,6 +94,7 @@ static size_t make_query(unsigned choice, uint8_t *out)
         out[11] = 1;
         len += OPT_LEN;
     }
+    out[3] = (choice & 16u) != 0 ? 0x10 : 0; /* CD */
     return len;
 }
 
@@ -106,9 +108,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2 || size > 65537) {
         return 0;
     }
+    static const uint8_t cookie[COOKIE_LEN] = {1, 2, 3, 4, 5, 6, 7, 8, 1};
     bool is_begun = (data[1] & 1u) != 0;
     struct forward_query query = {.octets = octets,
                                   .len = make_query(data[0], octets),
+                                  .cookie = (data[0] & 32u) != 0 ? cookie : NULL,
                                   .limit = (data[1] & 2u) != 0 ? DNS_TCP_MAX : 512};
     if (is_begun) {
         query.begun = data + 2;
@@ -123,6 +127,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (step == FORWARD_DONE || step == FORWARD_OURS) {
             CHECK(forward_draft_finish(&draft, &message, &len).code == ERR_OK);
             CHECK(len <= query.limit && len >= draft.question_end);
+            CHECK((message[3] & 0x10) == (octets[3] & 0x10));
+            bool has_cookie = query.cookie != NULL && octets[11] != 0;
+            CHECK(!has_cookie || memcmp(message + len - COOKIE_LEN, cookie, COOKIE_LEN) == 0);
             CHECK(memcmp(message + 12, octets + 12, draft.question_end - 12) == 0);
             check_message(message, len, draft.question_end, is_begun);
         }

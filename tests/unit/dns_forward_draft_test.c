@@ -490,6 +490,49 @@ static void test_checking_disabled(void **state)
     }
 }
 
+/* The cookie goes with the answer, whole or cut, and into its limit; nowhere without an OPT record. */
+static void test_cookie(void **state)
+{
+    static const uint8_t cookie[24] = {1, 2, 3, 4, 5, 6, 7, 8, 1, 0, 0, 0,
+                                       9, 9, 9, 9, 7, 7, 7, 7, 7, 7, 7, 7};
+    uint8_t octets[512], packet[1024];
+    size_t at = make_query("www.example.net", 16, packet);
+    (void)state;
+
+    packet[2] |= 0x80;
+    packet[7] = 1; /* one TXT record of just so many octets */
+    memcpy(packet + at, "\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x3c", 10);
+    for (unsigned i = 0; i < 3; i++) {
+        bool has_edns = i < 2;
+        size_t len = make_query("www.example.net", 16, octets);
+        size_t opt_len = has_edns ? 11 + 28 : 0;
+        size_t data_len = 512 - len - 12 - opt_len + (i == 1 ? 1 : 0);
+        const struct forward_query query = {.octets = octets,
+                                            .len =
+                                                has_edns ? make_edns(octets, len, 512, 0, 0) : len,
+                                            .cookie = cookie,
+                                            .limit = 512};
+        const struct forward_said said = {.packet = packet, .len = at + 12 + data_len};
+        struct forward_draft draft;
+        const uint8_t *message = NULL;
+        size_t n = 0;
+        memset(packet + at + 12, 0, data_len);
+        packet[at + 10] = (uint8_t)(data_len >> 8);
+        packet[at + 11] = (uint8_t)data_len;
+        assert_int_equal(forward_draft_begin(&query, &draft).code, ERR_OK);
+        assert_int_equal(forward_draft_take(&draft, &said), FORWARD_DONE);
+        assert_int_equal(forward_draft_finish(&draft, &message, &n).code, ERR_OK);
+        assert_int_equal(n, i == 1 ? len + opt_len : 512);
+        assert_int_equal((message[2] & 0x02) != 0, i == 1);
+        assert_int_equal(message[11], has_edns);
+        if (has_edns) {
+            assert_memory_equal(message + n - 39, "\0\0\51\4\320\0\0\0\0\0\34\0\12\0\30", 15);
+            assert_memory_equal(message + n - 24, cookie, 24);
+        }
+        forward_draft_clear(&draft);
+    }
+}
+
 /* --- the CNAME alone --------------------------------------------------------------------------- */
 
 static void test_take_alias(void **state)
@@ -534,6 +577,7 @@ int main(void)
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_take_alias),
         cmocka_unit_test(test_checking_disabled),
+        cmocka_unit_test(test_cookie),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

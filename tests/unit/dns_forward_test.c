@@ -343,6 +343,7 @@ static void test_strangers(void **state)
 {
     struct world *w = world_new(ONE, 1, CORP);
     struct dns_request *r = request_new("host.example.net", 1, 1232);
+    static const uint8_t cookie[24] = {1, 2, 3, 4, 5, 6, 7, 8, 1, 0, 0, 0, 9};
     struct forward_counters counters;
     (void)state;
 
@@ -358,8 +359,17 @@ static void test_strangers(void **state)
     request_wait(r);
     assert_int_equal(r->answer[3], 0x94);
     request_free(r);
+    r = request_new("host.example.net", 1, 1232);
+    r->cookie = cookie;
+    assert_int_equal(ip_parse("192.0.2.3", &r->peer).code, ERR_OK);
+    forward_ask(w->forward, r);
+    request_wait(r);
+    assert_string_equal(answer_text(r), "REFUSED: edns 1232");
+    assert_memory_equal(r->answer + r->answer_len - 28, "\0\12\0\30", 4); /* behind the reason */
+    assert_memory_equal(r->answer + r->answer_len - 24, cookie, 24);
+    request_free(r);
     forward_count(w->forward, &counters);
-    assert_int_equal(counters.refused, 3);
+    assert_int_equal(counters.refused, 4);
     assert_int_equal(atomic_load(&w->up[0].asked_n), 0);
     world_free(w);
 }

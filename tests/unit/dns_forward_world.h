@@ -25,6 +25,7 @@ struct dns_request {
     uint8_t octets[600], begun[600];
     size_t len, begun_len, limit;
     bool is_tcp;
+    const uint8_t *cookie;
     struct ip_addr peer;
     uint8_t answer[65535];
     size_t answer_len;
@@ -58,6 +59,11 @@ const uint8_t *dns_request_begun(const struct dns_request *request, size_t *len)
 {
     *len = request->begun_len;
     return request->begun;
+}
+
+const uint8_t *dns_request_cookie(const struct dns_request *request)
+{
+    return request->cookie;
 }
 
 struct err dns_request_send(struct dns_request *request, const uint8_t *message, size_t len)

@@ -358,9 +358,14 @@ void forward_ask(struct forward *forward, struct dns_request *request)
     const uint8_t *query = dns_request_bytes(request, &len);
 
     (void)forward;
+    const uint8_t *cookie = dns_request_cookie(request);
     memcpy(answer, begun_len != 0 ? begun : query, begun_len != 0 ? begun_len : *len);
     answer[2] |= 0x80;
     answer[9] = begun_len != 0 ? 99 : 77; /* told from ours by this */
+    answer[8] = cookie != NULL;
+    if (cookie != NULL) {
+        memcpy(answer + *len - 24, cookie, 24);
+    }
     forward_peer = dns_request_peer(request);
     assert_int_equal(dns_request_send(request, answer, begun_len != 0 ? begun_len : *len).code,
                      ERR_OK);
@@ -381,6 +386,36 @@ static void add_cname(struct zone_db *db)
     assert_int_equal(zone_edit_commit(&edit).code, ERR_OK);
 }
 
+/* Whoever brings a cookie is to get it with a server's half of ours. */
+static void forward_with_cookie(const struct world *w)
+{
+    static const uint8_t option[28] = {0, 10, 0, 24, 1, 2, 3, 4, 5, 6, 7, 8};
+    int udp = dial_from(w, "127.0.0.1", "127.0.0.1", SOCK_DGRAM);
+    int tcp = dial_from(w, "127.0.0.1", "127.0.0.1", SOCK_STREAM);
+    uint8_t query[512];
+    uint8_t out[2048];
+    size_t n = make_query("www.example.org", A, query);
+
+    n = make_edns(query, n, 1232, 0, 0);
+    query[n - 1] = sizeof(option);
+    memcpy(query + n, option, sizeof(option));
+    n += sizeof(option);
+    assert_int_equal(send(udp, query, n, 0), (ssize_t)n);
+    assert_int_equal(recv(udp, out, sizeof(out), 0), (ssize_t)n);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(out[8], 1);
+        assert_memory_equal(out + n - 24, option + 4, 8);
+        assert_memory_equal(out + n - 16, "\1\0\0\0", 4); /* RFC 9018 §4 */
+        assert_memory_not_equal(out + n - 8, option + 20, 8);
+        if (i == 0) {
+            send_framed(tcp, query, n);
+            assert_int_equal(read_frame(tcp, out), n);
+        }
+    }
+    (void)close(udp);
+    (void)close(tcp);
+}
+
 static void test_forward(void **state)
 {
     static const struct {
@@ -392,8 +427,8 @@ static void test_forward(void **state)
         {"127.0.0.1", "a.svc.test", 0, 0},
     };
     int forwarder = 0; /* borrowed, never looked into */
-    struct dns_server_options o = {.forward = (struct forward *)(void *)&forwarder,
-                                   .tcp_threads = 1};
+    struct dns_server_options o = {
+        .forward = (struct forward *)(void *)&forwarder, .has_cookies = true, .tcp_threads = 1};
     struct world *w = open_world("127.0.0.1:0", NULL, &o);
     uint8_t query[512];
     uint8_t out[2048];
@@ -408,6 +443,7 @@ static void test_forward(void **state)
         assert_true(recv(udp, out, sizeof(out), 0) >= (ssize_t)n);
         assert_int_equal(out[9] >= 77 ? out[9] : 0, rows[i].marked);
         assert_int_equal(out[3] & 15, rows[i].rcode);
+        assert_int_equal(out[8], 0);
         send_framed(tcp, query, n);
         assert_true(read_frame(tcp, out) >= n);
         assert_int_equal(out[9] >= 77 ? out[9] : 0, rows[i].marked);
@@ -415,7 +451,8 @@ static void test_forward(void **state)
         (void)close(udp);
         (void)close(tcp);
     }
-    assert_int_equal(count_of(w).forwarded, 4);
+    forward_with_cookie(w);
+    assert_int_equal(count_of(w).forwarded, 6);
     assert_int_equal(forward_peer.bytes[3], 1);
     close_world(w);
 }
