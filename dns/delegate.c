@@ -88,10 +88,13 @@ static void closep(struct delegate **d)
     delegate_close(*d);
 }
 
-static struct err make_lock(struct delegate **d)
+static struct err make_locks(struct delegate **d)
 {
     if (pthread_mutex_init(&(*d)->on_value_lock, NULL) == 0) {
-        return err_ok();
+        if (pthread_mutex_init(&(*d)->reader_lock, NULL) == 0) {
+            return err_ok();
+        }
+        (void)pthread_mutex_destroy(&(*d)->on_value_lock);
     }
     mem_free(MOVE(*d));
     FAIL(ERR_NOMEM, "delegate: no mutex");
@@ -108,7 +111,8 @@ struct err delegate_open(const struct config *cfg, struct store *store, struct a
     d->access = access;
     d->zones = zones;
     d->records = records;
-    TRY(make_lock(&d));
+    TRY(make_locks(&d));
+    TRY(zone_reader_new(zones, &d->reader));
     TRY(delegate_key_load(cfg->state_dir, d->key));
     TRY(expectations_new(&d->expected));
     TRY(store_read(store, "delegate.load", load_values, d));
@@ -122,6 +126,8 @@ void delegate_close(struct delegate *delegate)
     if (delegate != NULL) {
         expectations_free(delegate->expected);
         mem_wipe(delegate->key, sizeof(delegate->key));
+        zone_reader_free(delegate->reader);
+        (void)pthread_mutex_destroy(&delegate->reader_lock);
         (void)pthread_mutex_destroy(&delegate->on_value_lock);
         mem_free(delegate);
     }

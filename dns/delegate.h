@@ -144,7 +144,8 @@ struct delegate_who {
 /* Publish or (is_cleanup) remove `value`. `fqdn` as clients send it, trailing dot optional, any
  * case: _acme-challenge.<name>, <name>.<delegate zone>, h-...<delegate zone>, each of these with an
  * account's label before it, or a registration label in the delegate zone. With fqdn NULL the digest
- * decides the name. Removing what is not there is ERR_OK. */
+ * decides the name. `_acme-challenge.<name>` below a stored delegation or DNAME is ERR_REJECTED: nobody
+ * would ask us there. Removing what is not there is ERR_OK. */
 MUST_USE struct err delegate_publish(struct delegate *delegate, const struct delegate_who *who,
                                      const char *fqdn, const char *value, bool is_cleanup,
                                      struct delegate_refusal *refusal);

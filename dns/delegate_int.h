@@ -35,6 +35,8 @@ struct delegate {
     struct records *records;
     uint8_t key[DELEGATE_KEY_LEN];
     struct expectations *expected;
+    pthread_mutex_t reader_lock; /* leaf: reader */
+    struct zone_reader *reader;
     pthread_mutex_t on_value_lock; /* before the validator's lock: the two below, and their call */
     void (*on_value)(void *ctx, const char digest[TXT_VALUE_LEN + 1]);
     void *on_value_ctx;
@@ -142,6 +144,7 @@ MUST_USE struct err persist_drop_expired(struct db *db, struct delegate *d, size
 enum target_kind { TARGET_DIGEST, TARGET_NAME, TARGET_LABEL };
 struct delegate_target {
     enum target_kind kind;
+    bool is_challenge;                      /* named by `_acme-challenge.<base>` itself */
     char label[ZONE_ACCOUNT_LABEL_LEN + 1]; /* TARGET_NAME: an account's, or "" */
     char base[NAME_TEXT_MAX + 1];           /* TARGET_NAME */
     char owner[NAME_TEXT_MAX + 1];          /* all but TARGET_DIGEST */

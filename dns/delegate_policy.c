@@ -112,6 +112,40 @@ struct err delegate_job_may(struct delegate_job *job)
     return job->target.kind == TARGET_LABEL ? check_label(job) : check_name(job);
 }
 
+static bool find_cut(struct delegate *d, const char *base, char cut[NAME_TEXT_MAX + 1],
+                     bool *is_dname)
+{
+    (void)pthread_mutex_lock(&d->reader_lock);
+    bool is_cut = zone_challenge_cut(zone_read_begin(d->reader), base, cut, is_dname);
+    zone_read_end(d->reader);
+    (void)pthread_mutex_unlock(&d->reader_lock);
+    return is_cut;
+}
+
+/* Where other servers answer, nobody would ask us. A value at its target is fine: a CNAME record there
+ * may lead to it. */
+static struct err check_cut(struct delegate_job *job)
+{
+    const struct delegate_target *t = &job->target;
+    char cut[NAME_TEXT_MAX + 1];
+    bool is_dname = false;
+
+    if (!t->is_challenge || !find_cut(job->d, t->base, cut, &is_dname)) {
+        return err_ok();
+    }
+    if (is_dname) {
+        return delegate_refuse(job->refusal, DELEGATE_BAD_NAME,
+                               "%s.%.80s is below %.80s, whose DNAME record leads to other names: "
+                               "publish the value for the name it leads to",
+                               ACME_LABEL, t->base, cut);
+    }
+    return delegate_refuse(job->refusal, DELEGATE_BAD_NAME,
+                           "%s.%.80s is below %.80s, which NS records delegate to another server: "
+                           "publish the value there, or have that server answer with a CNAME to "
+                           "%.100s and publish at that",
+                           ACME_LABEL, t->base, cut, t->owner);
+}
+
 struct err delegate_job_prepare(struct delegate_job *job, const char *fqdn)
 {
     TRY(delegate_check_txt(job->value, job->refusal));
@@ -126,7 +160,11 @@ struct err delegate_job_prepare(struct delegate_job *job, const char *fqdn)
     } else if (!job->is_cleanup) {
         TRY(resolve_digest(job));
     }
-    return job->is_cleanup ? err_ok() : delegate_job_may(job);
+    if (job->is_cleanup) {
+        return err_ok();
+    }
+    TRY(delegate_job_may(job));
+    return check_cut(job);
 }
 
 /* What the value is for: the host name, the dns-account-01 name, or the label it lies at. */

@@ -223,6 +223,7 @@ struct err delegate_find_target(struct delegate *d, const char *fqdn,
     const char *rest = text + take_label(text, target->label);
     if (strncmp(rest, ACME_PREFIX, ACME_PREFIX_LEN) == 0) {
         rest += ACME_PREFIX_LEN;
+        target->is_challenge = true;
         return delegate_name_target(d, rest, strlen(rest), target, refusal);
     }
     size_t left = len > NAME_TEXT_MAX ? 0 : left_of_zone(d, rest);

@@ -160,6 +160,10 @@ bool zone_name_values(const struct zone_snapshot *snap, const char *name, zone_v
 /* Is there an automatic CNAME at `_acme-challenge.<base>`: the name lies in a served zone that is not
  * plain, and not below a stored delegation or DNAME? */
 bool zone_has_own_challenge(const struct zone_snapshot *snap, const char *base);
+/* Is there none because `_acme-challenge.<base>` lies below a stored delegation or DNAME, whose name
+ * cut receives? */
+bool zone_challenge_cut(const struct zone_snapshot *snap, const char *base,
+                        char cut[NAME_TEXT_MAX + 1], bool *is_dname);
 /* Is `name` answered by us: in a served zone or the delegate zone, not at or below a stored
  * delegation? */
 bool zone_is_served(const struct zone_snapshot *snap, const char *name);

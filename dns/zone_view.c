@@ -5,6 +5,9 @@
 
 #include "core/util/token.h"
 
+/* _acme-challenge.<name>, which may be too long for a name */
+#define CHALLENGE_TEXT_MAX (sizeof(ACME_LABEL) + NAME_TEXT_MAX)
+
 static bool each_value(const struct zone_owner *owner, zone_value_fn fn, void *arg)
 {
     for (size_t i = 0; owner != NULL && i < owner->values_n; i++) {
@@ -41,16 +44,23 @@ static bool read_challenge(const struct zone_snapshot *snap, const char *text,
            zone_has_challenge(name, &match) && !zone_cut_find(snap, name, &match, &cut);
 }
 
-/* `_acme-challenge.<base>`. Longer than a DNS name may be: nobody can ask for it, so it is not there. */
-static bool read_base(const struct zone_snapshot *snap, const char *base, struct dns_name *name)
+/* `_acme-challenge.<base>`; false: no name. */
+static bool challenge_text(const char *base, char text[CHALLENGE_TEXT_MAX + 1])
 {
-    char text[sizeof(ACME_LABEL) + NAME_TEXT_MAX + 1] = ACME_LABEL ".";
-
     if (base[0] == '\0' || strlen(base) > NAME_TEXT_MAX) {
         return false;
     }
+    memcpy(text, ACME_LABEL ".", sizeof(ACME_LABEL));
     memcpy(text + sizeof(ACME_LABEL), base, strlen(base) + 1);
-    return read_challenge(snap, text, name);
+    return true;
+}
+
+/* Longer than a DNS name may be: nobody can ask for it, so it is not there. */
+static bool read_base(const struct zone_snapshot *snap, const char *base, struct dns_name *name)
+{
+    char text[CHALLENGE_TEXT_MAX + 1];
+
+    return challenge_text(base, text) && read_challenge(snap, text, name);
 }
 
 bool zone_has_own_challenge(const struct zone_snapshot *snap, const char *base)
@@ -58,6 +68,24 @@ bool zone_has_own_challenge(const struct zone_snapshot *snap, const char *base)
     struct dns_name name;
 
     return read_base(snap, base, &name);
+}
+
+bool zone_challenge_cut(const struct zone_snapshot *snap, const char *base,
+                        char cut[NAME_TEXT_MAX + 1], bool *is_dname)
+{
+    char text[CHALLENGE_TEXT_MAX + 1];
+    struct dns_name name;
+    struct zone_match match;
+    struct zone_cut found;
+
+    if (!challenge_text(base, text) || !dns_name_parse(text, &name) ||
+        !zone_find(snap->table, &name, &match) || !zone_has_challenge(&name, &match) ||
+        !zone_cut_find(snap, &name, &match, &found)) {
+        return false;
+    }
+    *is_dname = found.kind == ZONE_CUT_DNAME;
+    return name_from_wire(name.wire + found.off, name.len - found.off, cut, NAME_TEXT_MAX + 1)
+               .code == ERR_OK;
 }
 
 bool zone_challenge_values(const struct zone_snapshot *snap, const char *base, zone_value_fn fn,

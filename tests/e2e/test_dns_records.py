@@ -164,6 +164,8 @@ def test_names_below_a_delegation_are_validated_where_they_are_served(make_appli
         _, order = acme.order("host.sub.svc.test")
         (url,) = order["authorizations"]
         _, found = acme.challenge_of(url)
+        refused = httpreq(one, "present", "_acme-challenge.host.sub.svc.test.", acme.digest(found))
+        assert refused.status_code == 400 and "which NS records delegate to another server: publish the value there" in refused.text
         assert httpreq(one, "present", "host.sub.svc.test.acme.svc.test.", acme.digest(found)).status_code == 200
         assert acme.post(found["url"], {}).status_code == 200
         assert acme.wait(found["url"], ("valid", "invalid"))["status"] == "valid"

@@ -306,9 +306,76 @@ static void test_long_names_are_hashed(void **state)
     fixture_free(f);
 }
 
+static void add_record(struct fixture *f, const char *owner, const char *type, const char *rdata)
+{
+    struct record_edit edit = {.op = RECORD_ADD};
+    struct record_refusal refusal;
+    char why[200] = "";
+
+    must(rr_from_text(owner, NULL, 300, type, rdata, &edit.rr, why, sizeof(why)));
+    must(records_edit_now(f->records, &edit, 1, &refusal));
+    rr_clear(&edit.rr);
+}
+
+/* Below NS and DNAME records of ours nobody asks us: what to do instead is said. A CNAME record there
+ * can lead to the delegate name, so that is open; and what was published before can be removed. */
+static void test_below_a_cut_nobody_would_see_it(void **state)
+{
+    static const struct {
+        const char *client, *fqdn;
+        int want;
+    } CASES[] = {
+        {"both", "_acme-challenge.x.sub.svc.test", DELEGATE_BAD_NAME},
+        {"both", "_ACME-challenge.A.x.SUB.svc.test.", DELEGATE_BAD_NAME},
+        {"both", "_acme-challenge.sub.svc.test", DELEGATE_BAD_NAME},
+        {"both", "_aaaaaaaaaaaaaaaa._acme-challenge.x.sub.svc.test", DELEGATE_BAD_NAME},
+        {"both", "_acme-challenge.x.moved.svc.test", DELEGATE_BAD_NAME},
+        {"both", "_acme-challenge.moved.svc.test", DELEGATE_BAD_NAME},
+        {"apex", "_acme-challenge.x.sub.svc.test", DELEGATE_FORBIDDEN}, /* policy comes first */
+        {"both", "x.sub.svc.test.acme.svc.test", 0},
+        {"both", "_acme-challenge.xsub.svc.test", 0},
+        {"both", "_acme-challenge.svc.test", 0},
+        {"public", "_acme-challenge.x.example.org", 0},
+    };
+    struct fixture *f = fixture_new("");
+    struct delegate_who who = who_of("both", "127.0.0.1");
+    char early[TXT_VALUE_LEN + 1];
+    char digest[TXT_VALUE_LEN + 1];
+    (void)state;
+
+    must(publish_as(f, "both", "_acme-challenge.x.sub.svc.test", digest_n(100, early)));
+    add_record(f, "sub.svc.test", "NS", "ns.example.org.");
+    add_record(f, "moved.svc.test", "DNAME", "example.org.");
+    for (unsigned i = 0; i < ARRAY_N(CASES); i++) {
+        int got = reason_of(f, publish_as(f, CASES[i].client, CASES[i].fqdn, digest_n(i, digest)));
+        if (got != CASES[i].want) {
+            fail_msg("case %u: %d instead of %d: %s", i, got, CASES[i].want, f->refusal.detail);
+        }
+    }
+    assert_int_equal(values_at(f, "x.sub.svc.test.acme.svc.test"), 2); /* early, and by that name */
+
+    (void)publish_as(f, "both", CASES[0].fqdn, digest);
+    assert_string_equal(f->refusal.detail,
+                        "_acme-challenge.x.sub.svc.test is below sub.svc.test, which NS records "
+                        "delegate to another server: publish the value there, or have that server "
+                        "answer with a CNAME to x.sub.svc.test.acme.svc.test and publish at that");
+    (void)publish_as(f, "both", CASES[4].fqdn, digest);
+    assert_string_equal(f->refusal.detail,
+                        "_acme-challenge.x.moved.svc.test is below moved.svc.test, whose DNAME "
+                        "record leads to other names: publish the value for the name it leads to");
+
+    must(delegate_publish(f->delegate, &who, CASES[0].fqdn, early, true, &f->refusal));
+    assert_int_equal(values_at(f, "x.sub.svc.test.acme.svc.test"), 1);
+    expect_for(f, "y.sub.svc.test", early); /* the digest decides: the CNAME record may be there */
+    must(publish_as(f, "both", NULL, early));
+    assert_int_equal(values_at(f, "y.sub.svc.test.acme.svc.test"), 1);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_below_a_cut_nobody_would_see_it),
         cmocka_unit_test(test_bad_values_are_refused),
         cmocka_unit_test(test_bad_names_are_refused),
         cmocka_unit_test(test_policy_matrix),
