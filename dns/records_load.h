@@ -73,7 +73,7 @@ MUST_USE struct err zone_row_set(struct db *db, const struct zone_row *row);
 MUST_USE struct err table_exists(struct db *db, const char *name, bool *out);
 /* The delegate zone's serial of databases that were made before this module; 0. */
 MUST_USE struct err old_serial(struct db *db, uint32_t *out);
-/* Which zones PTR records were made for. */
+/* The digest of what PTR records were made from: zones, and addresses of ours. */
 MUST_USE struct err reverse_get(struct db *db, uint8_t out[SHA256_LEN]);
 MUST_USE struct err reverse_set(struct db *db, const uint8_t digest[SHA256_LEN]);
 MUST_USE struct err count_zone(const struct records *records, struct db *db, int zone,

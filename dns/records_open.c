@@ -45,12 +45,18 @@ struct err records_zone_digest(const struct records *records, int zone, uint8_t 
     return sha256(b.data, b.len, out);
 }
 
+/* What the PTR records depend on: the zones, and which addresses are ours. */
 static struct err all_zones_digest(const struct records *records, uint8_t out[SHA256_LEN])
 {
     AUTO(buf_clear) struct buf b = BUF_INIT(RECORDS_BUF_MAX);
 
+    put_addresses(&b, "addresses", records->cfg->addresses, records->cfg->addresses_n);
     for (size_t i = 0; i < records->n; i++) {
-        buf_printf(&b, "%s %d\n", records->list[i].name, records->list[i].is_served);
+        const struct records_zone *z = &records->list[i];
+        buf_printf(&b, "%s %d\n", z->name, z->is_served);
+        if (z->cfg != NULL) {
+            put_addresses(&b, "ingress", z->cfg->ingress, z->cfg->ingress_n);
+        }
     }
     TRY(buf_check(&b));
     return sha256(b.data, b.len, out);

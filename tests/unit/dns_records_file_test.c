@@ -157,6 +157,48 @@ static void serials_move_with_configuration(void **state)
     assert_int_equal(zone_serial_of(f->zones, "kid.svc.test"), kid);
 }
 
+static void reopen_with(struct fixture *f, const char *ingress, uint8_t own)
+{
+    char yaml[400];
+
+    (void)snprintf(yaml, sizeof(yaml),
+                   "zones:\n"
+                   "  - {name: svc.test, ingress: [%s]}\n"
+                   "  - {name: 2.0.192.in-addr.arpa, plain: true}\n"
+                   "delegate_zone: acme.svc.test\n",
+                   ingress);
+    fixture_close(f);
+    config_free(f->cfg);
+    fixture_configure(f, yaml);
+    f->cfg->addresses[0].bytes[3] = own;
+    must(fixture_open(f));
+}
+
+/* Which addresses are ours may change between two starts: a client's names there lose their PTR
+ * records, and get them when the addresses are ours no more. */
+static void reverse_of_clients_follows_the_configuration(void **state)
+{
+    static const char *const REVERSE = "2.0.192.in-addr.arpa";
+    struct fixture *f = *state;
+
+    reopen_with(f, "192.0.2.9", 1);
+    assert_int_equal(add_as(f, "one", "h.svc.test", "A", "192.0.2.70"), 1);
+    assert_answer(f, "70.2.0.192.in-addr.arpa", "PTR", "0|PTR h.svc.test.");
+    for (unsigned is_own = 0; is_own < 2; is_own++) {
+        const char *ingress = is_own ? "192.0.2.9" : "192.0.2.70";
+        uint8_t own = is_own ? 70 : 1;
+        uint32_t serial = zone_serial_of(f->zones, REVERSE);
+        reopen_with(f, ingress, own);
+        assert_answer(f, "70.2.0.192.in-addr.arpa", "PTR", "3");
+        assert_true(zone_serial_of(f->zones, REVERSE) != serial);
+        serial = zone_serial_of(f->zones, REVERSE);
+        reopen_with(f, ingress, own); /* nothing changed: nothing is made anew */
+        assert_int_equal(zone_serial_of(f->zones, REVERSE), serial);
+        reopen_with(f, "192.0.2.9", 1);
+        assert_answer(f, "70.2.0.192.in-addr.arpa", "PTR", "0|PTR h.svc.test.");
+    }
+}
+
 static struct err import(struct fixture *f, const char *zone, const char *text, bool is_replacing,
                          struct buf *problems, size_t *n)
 {
@@ -308,6 +350,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(broken_files, setup, teardown),
         cmocka_unit_test_setup_teardown(reload, setup, teardown),
         cmocka_unit_test_setup_teardown(serials_move_with_configuration, setup, teardown),
+        cmocka_unit_test_setup_teardown(reverse_of_clients_follows_the_configuration, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(imports, setup, teardown),
         cmocka_unit_test_setup_teardown(lists, setup, teardown),
         cmocka_unit_test_setup_teardown(takes_over_serials, setup, teardown),
