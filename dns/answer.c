@@ -4,12 +4,9 @@
 #include "dns/answer_int.h"
 #include "dns/cookie.h"
 
-#define OPT_LEN 11u
 #define OPTION_HEAD_LEN 4u
-#define OPTION_COOKIE 10u
 #define OPTION_EDE 15u
 #define EDE_LEN 2u
-#define DO_FLAG 0x8000u
 
 /* A cookie to go into the OPT record. */
 struct cookie {
@@ -22,8 +19,8 @@ struct cookie {
 
 static size_t put_option(uint8_t *p, unsigned code, const uint8_t *data, size_t len)
 {
-    put16(p, code);
-    put16(p + 2, (unsigned)len);
+    wire_put16(p, code);
+    wire_put16(p + 2, len);
     memcpy(p + OPTION_HEAD_LEN, data, len);
     return OPTION_HEAD_LEN + len;
 }
@@ -32,22 +29,23 @@ static size_t put_option(uint8_t *p, unsigned code, const uint8_t *data, size_t 
 static size_t put_opt(uint8_t *p, const struct dns_query *q, unsigned rcode, unsigned ede,
                       const struct cookie *cookie)
 {
-    size_t len = OPT_LEN;
+    size_t len = DNS_OPT_LEN;
 
     p[0] = 0;
-    put16(p + 1, DNS_TYPE_OPT);
-    put16(p + 3, DNS_UDP_EDNS_MAX);
+    wire_put16(p + 1, DNS_TYPE_OPT);
+    wire_put16(p + 3, DNS_UDP_EDNS_MAX);
     p[5] = (uint8_t)(rcode >> 4);
     p[6] = 0;
-    put16(p + 7, q->is_dnssec_ok ? DO_FLAG : 0);
+    wire_put16(p + 7, q->is_dnssec_ok ? EDNS_DO : 0);
     if (cookie != NULL && cookie->is_there) {
-        len += put_option(p + len, OPTION_COOKIE, cookie->octets, COOKIE_LEN);
+        len += put_option(p + len, EDNS_OPTION_COOKIE, cookie->octets, COOKIE_LEN);
     }
     if (ede != 0) {
-        const uint8_t info[EDE_LEN] = {(uint8_t)(ede >> 8), (uint8_t)ede};
+        uint8_t info[EDE_LEN];
+        wire_put16(info, ede);
         len += put_option(p + len, OPTION_EDE, info, EDE_LEN);
     }
-    put16(p + 9, (unsigned)(len - OPT_LEN));
+    wire_put16(p + 9, len - DNS_OPT_LEN);
     return len;
 }
 
@@ -56,12 +54,12 @@ static size_t put_opt(uint8_t *p, const struct dns_query *q, unsigned rcode, uns
 /* RD means something with QUERY only. RFC 2136 §2.2 */
 static size_t header_only(const uint8_t *query, unsigned rcode, uint8_t *out)
 {
-    unsigned kept = DNS_OPCODE(query) == DNS_OPCODE_QUERY ? OPCODE_BITS | FLAG_RD : OPCODE_BITS;
+    unsigned kept = wire_opcode(query) == OPCODE_QUERY ? OPCODE_BITS | FLAG_RD : OPCODE_BITS;
 
     memset(out, 0, DNS_HEADER_LEN);
     memcpy(out, query, 2);
     out[2] = (uint8_t)(FLAG_QR | (query[2] & kept));
-    out[3] = (uint8_t)(rcode & 0x0f);
+    out[3] = (uint8_t)(rcode & RCODE_BITS);
     return DNS_HEADER_LEN;
 }
 
@@ -83,12 +81,12 @@ size_t answer_error(const uint8_t *query, size_t query_len, unsigned rcode, unsi
     }
     if (q.has_question) {
         memcpy(out + len, query + len, q.question_end - len);
-        put16(out + 4, 1);
+        wire_put16(out + 4, 1);
         len = q.question_end;
     }
     if (q.has_edns) {
         len += put_opt(out + len, &q, rcode, ede, NULL);
-        put16(out + 10, 1);
+        wire_put16(out + 10, 1);
     }
     return len;
 }
@@ -141,10 +139,10 @@ static size_t finish(struct reply *r, const struct cookie *cookie)
     }
     out[2] = (uint8_t)(FLAG_QR | (out[2] & FLAG_RD) | (r->is_authoritative ? FLAG_AA : 0) |
                        (r->is_full ? FLAG_TC : 0));
-    out[3] = r->rcode & 0x0f;
-    put16(out + 6, r->answer_n);
-    put16(out + 8, r->authority_n);
-    put16(out + 10, r->additional_n + (has_opt ? 1u : 0u));
+    out[3] = r->rcode & RCODE_BITS;
+    wire_put16(out + 6, r->answer_n);
+    wire_put16(out + 8, r->authority_n);
+    wire_put16(out + 10, r->additional_n + (has_opt ? 1u : 0u));
     if (has_opt) {
         r->len += put_opt(out + r->len, r->q, r->rcode, r->ede, cookie);
     }
@@ -196,7 +194,7 @@ static enum answer_verdict answer_query(const struct answer_in *in, const struct
     }
     info->has_good_cookie = cookie.is_there && cookie.state == COOKIE_GOOD;
     r->len = q->question_end;
-    r->limit = allowed - (q->has_edns ? OPT_LEN : 0) -
+    r->limit = allowed - (q->has_edns ? DNS_OPT_LEN : 0) -
                (cookie.is_there ? OPTION_HEAD_LEN + COOKIE_LEN : 0);
     memcpy(r->out, in->query, q->question_end);
     solve(r, &cookie);
@@ -236,7 +234,7 @@ enum answer_verdict answer_traced(const struct answer_in *in, uint8_t *out, size
     if (verdict == QUERY_DROP || cap < DNS_UDP_PLAIN_MAX) {
         return ANSWER_DROP;
     }
-    info->opcode = (uint8_t)DNS_OPCODE(in->query);
+    info->opcode = (uint8_t)wire_opcode(in->query);
     switch (verdict) {
     case QUERY_DROP:
     case QUERY_FORMERR:

@@ -229,8 +229,8 @@ struct err answer_explain(const struct zone_snapshot *snap, const char *name, ui
     text[text_len] = '\0';
     TRY(name_to_wire(text, query + DNS_HEADER_LEN, &name_octets));
     uint8_t *p = query + DNS_HEADER_LEN + name_octets;
-    put16(p, type);
-    put16(p + 2, DNS_CLASS_IN);
+    wire_put16(p, type);
+    wire_put16(p + 2, DNS_CLASS_IN);
     AUTO(mem_freep) uint8_t *packet = mem_zalloc(DNS_TCP_MAX);
     TRY_PTR(packet);
     const struct answer_in in = {.snap = snap,

@@ -7,32 +7,10 @@
 
 #include "dns/answer.h"
 #include "dns/query.h"
+#include "dns/wire.h"
 #include "dns/zone_table.h"
 
-#define RCODE_NOERROR 0u
-#define RCODE_FORMERR 1u
-#define RCODE_SERVFAIL 2u
-#define RCODE_NXDOMAIN 3u
-#define RCODE_NOTIMP 4u
-#define RCODE_REFUSED 5u
-#define RCODE_YXDOMAIN 6u
-#define RCODE_BADVERS 16u
-#define RCODE_BADCOOKIE 23u
-#define EDE_PROHIBITED 18u
-#define EDE_NOT_AUTHORITATIVE 20u
-#define EDE_NOT_SUPPORTED 21u
-#define FLAG_QR 0x80u /* octet 2 */
-#define FLAG_AA 0x04u
-#define FLAG_TC 0x02u
-#define FLAG_RD 0x01u
-#define OPCODE_BITS 0x78u
-#define DNS_TYPE_RRSIG 46u
-#define DNS_TYPE_NSEC 47u
 #define QNAME_AT DNS_HEADER_LEN
-#define POINTER 0xc000u
-#define POINTER_LEN 2u
-#define POINTER_MAX 0x3fffu
-#define RR_HEAD_LEN 10u /* TYPE to RDLENGTH */
 /* Large, and written before it is read: not to be cleared on the way to every answer. */
 #define UNCLEARED __attribute__((uninitialized))
 #define ANSWER_HOPS_MAX 16u /* CNAMEs that one answer follows */
@@ -83,24 +61,10 @@ struct node {
 };
 
 /* --- answer_write.c --- */
-static inline void put16(uint8_t *p, unsigned v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-static inline void put32(uint8_t *p, uint32_t v)
-{
-    put16(p, v >> 16);
-    put16(p + 2, v & 0xffff);
-}
-static inline uint32_t get32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
 /* The RDLENGTH of a stored RR. */
 static inline size_t rr_data_len(const uint8_t *rr)
 {
-    return (size_t)rr[8] << 8 | rr[9];
+    return wire_get16(rr + 8);
 }
 /* Octets of an uncompressed name. */
 static inline size_t name_len(const uint8_t *name)

@@ -109,10 +109,10 @@ static bool was_named(const struct reply *r, const size_t *named, size_t named_n
 /* The set's RRs as they stand in the reply, their owner a pointer: where the name in this one is. */
 static size_t next_name(const struct reply *r, unsigned type, size_t *at)
 {
-    const uint8_t *rr = r->out + *at + POINTER_LEN;
-    size_t name_at = *at + POINTER_LEN + RR_HEAD_LEN + name_offset(type);
+    const uint8_t *rr = r->out + *at + DNS_POINTER_LEN;
+    size_t name_at = *at + DNS_POINTER_LEN + DNS_RR_HEAD_LEN + name_offset(type);
 
-    *at += POINTER_LEN + RR_HEAD_LEN + rr_data_len(rr);
+    *at += DNS_POINTER_LEN + DNS_RR_HEAD_LEN + rr_data_len(rr);
     return name_at;
 }
 

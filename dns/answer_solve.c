@@ -3,11 +3,10 @@
 
 #include "dns/answer_int.h"
 
-#define TYPE_META_FIRST 128u /* RFC 6895 §3.1 */
-
 bool is_meta_type(unsigned type)
 {
-    return type == 0 || type == DNS_TYPE_OPT || (type >= TYPE_META_FIRST && type < DNS_TYPE_ANY);
+    return type == 0 || type == DNS_TYPE_OPT ||
+           (type >= DNS_TYPE_META_FIRST && type < DNS_TYPE_ANY);
 }
 
 static void set_reason(struct reply *r, enum answer_reason reason)
@@ -235,7 +234,7 @@ static void solve_cname(struct reply *r, const struct cursor *c, const struct zo
     size_t at = r->len;
 
     if (reply_put_set(r, c->at, cname, &r->answer_n)) {
-        r->next_at = (uint16_t)(at + POINTER_LEN + RR_HEAD_LEN);
+        r->next_at = (uint16_t)(at + DNS_POINTER_LEN + DNS_RR_HEAD_LEN);
     }
 }
 
@@ -285,13 +284,13 @@ static void solve_dname(struct reply *r, const struct cursor *c, const struct no
         r->rcode = RCODE_YXDOMAIN;
         return;
     }
-    uint8_t *p =
-        reply_take_record(r, c->at, DNS_TYPE_CNAME, get32(dname->data + 4), node->off + target_len);
+    uint8_t *p = reply_take_record(r, c->at, DNS_TYPE_CNAME, wire_get32(dname->data + 4),
+                                   node->off + target_len);
     if (p == NULL) {
         return;
     }
     memcpy(p, c->name->wire, node->off);
-    memcpy(p + node->off, dname->data + RR_HEAD_LEN, target_len);
+    memcpy(p + node->off, dname->data + DNS_RR_HEAD_LEN, target_len);
     r->answer_n++;
     if (r->q->type != DNS_TYPE_CNAME) {
         r->next_at = (uint16_t)(p - r->out);
@@ -471,7 +470,7 @@ static __attribute__((noinline)) void chase(struct reply *r)
     for (unsigned hops_n = 0; r->next_at != 0 && hops_n < ANSWER_HOPS_MAX; hops_n++) {
         c.at = r->next_at;
         r->next_at = 0;
-        if (c.at > POINTER_MAX) {
+        if (c.at > DNS_POINTER_MAX) {
             return;
         }
         if (dns_name_read(r->out + c.at, r->len - c.at, &name) == 0 ||

@@ -3,7 +3,6 @@
 
 #include "dns/answer_int.h"
 
-#define SOA_NUMBERS_LEN 20u
 #define HOSTMASTER "\12hostmaster"
 
 /* The next n octets of the reply; NULL when they do not fit, and then the reply is to be
@@ -28,9 +27,9 @@ struct owner {
 
 static struct owner owner_of(const struct reply *r, unsigned at)
 {
-    struct owner owner = {NULL, 2, POINTER | at};
+    struct owner owner = {NULL, 2, DNS_POINTER | at};
 
-    if (at > POINTER_MAX) {
+    if (at > DNS_POINTER_MAX) {
         owner.name = r->out + at;
         owner.len = name_len(owner.name);
     }
@@ -40,7 +39,7 @@ static struct owner owner_of(const struct reply *r, unsigned at)
 static inline uint8_t *put_owner(uint8_t *p, const struct owner *owner)
 {
     if (owner->name == NULL) {
-        put16(p, owner->pointer);
+        wire_put16(p, owner->pointer);
     } else {
         memcpy(p, owner->name, owner->len);
     }
@@ -51,17 +50,17 @@ uint8_t *reply_take_record(struct reply *r, unsigned owner_at, unsigned type, ui
                            size_t data_len)
 {
     struct owner owner = owner_of(r, owner_at);
-    uint8_t *p = take(r, owner.len + RR_HEAD_LEN + data_len);
+    uint8_t *p = take(r, owner.len + DNS_RR_HEAD_LEN + data_len);
 
     if (p == NULL) {
         return NULL;
     }
     p = put_owner(p, &owner);
-    put16(p, type);
-    put16(p + 2, DNS_CLASS_IN);
-    put32(p + 4, ttl);
-    put16(p + 8, (unsigned)data_len);
-    return p + RR_HEAD_LEN;
+    wire_put16(p, type);
+    wire_put16(p + 2, DNS_CLASS_IN);
+    wire_put32(p + 4, ttl);
+    wire_put16(p + 8, (unsigned)data_len);
+    return p + DNS_RR_HEAD_LEN;
 }
 
 bool reply_put_rrs(struct reply *r, unsigned owner_at, const struct zone_rrs *rrs, uint16_t *count)
@@ -92,7 +91,7 @@ bool reply_put_set(struct reply *r, unsigned owner_at, const struct zone_rrset *
         return false;
     }
     for (size_t i = 0; i < set->rr_n; i++) {
-        size_t rr_len = RR_HEAD_LEN + rr_data_len(rr);
+        size_t rr_len = DNS_RR_HEAD_LEN + rr_data_len(rr);
         p = put_owner(p, &owner);
         memcpy(p, rr, rr_len);
         p += rr_len;
@@ -118,7 +117,7 @@ static size_t encode_ns(const struct zone_table *table, const struct zone_entry 
 {
     if (!table->is_hostname_ns) {
         memcpy(buf, "\2ns", 3);
-        put16(buf + 3, POINTER | apex_at);
+        wire_put16(buf + 3, DNS_POINTER | apex_at);
         return 5;
     }
     if (!zone->is_ns_below) {
@@ -126,7 +125,7 @@ static size_t encode_ns(const struct zone_table *table, const struct zone_entry 
         return table->hostname_len;
     }
     memcpy(buf, table->hostname, zone->ns_head_len);
-    put16(buf + zone->ns_head_len, POINTER | apex_at);
+    wire_put16(buf + zone->ns_head_len, DNS_POINTER | apex_at);
     return zone->ns_head_len + 2u;
 }
 
@@ -136,7 +135,7 @@ static bool put_own_soa(struct reply *r, const struct zone_entry *zone, unsigned
     size_t ns_len = encode_ns(r->snap->table, zone, apex_at, ns);
     size_t rname_len = sizeof(HOSTMASTER) - 1;
     uint8_t *p = reply_take_record(r, apex_at, DNS_TYPE_SOA, ZONE_SOA_TTL_S,
-                                   ns_len + rname_len + 2 + SOA_NUMBERS_LEN);
+                                   ns_len + rname_len + 2 + DNS_SOA_NUMBERS_LEN);
 
     if (p == NULL) {
         return false;
@@ -145,12 +144,12 @@ static bool put_own_soa(struct reply *r, const struct zone_entry *zone, unsigned
     p += ns_len;
     memcpy(p, HOSTMASTER, rname_len);
     p += rname_len;
-    put16(p, POINTER | apex_at);
-    put32(p + 2, zone_state_of(r->snap, zone)->serial);
-    put32(p + 6, ZONE_SOA_REFRESH_S);
-    put32(p + 10, ZONE_SOA_RETRY_S);
-    put32(p + 14, ZONE_SOA_EXPIRE_S);
-    put32(p + 18, ZONE_SOA_MINIMUM_S);
+    wire_put16(p, DNS_POINTER | apex_at);
+    wire_put32(p + 2, zone_state_of(r->snap, zone)->serial);
+    wire_put32(p + 6, ZONE_SOA_REFRESH_S);
+    wire_put32(p + 10, ZONE_SOA_RETRY_S);
+    wire_put32(p + 14, ZONE_SOA_EXPIRE_S);
+    wire_put32(p + 18, ZONE_SOA_MINIMUM_S);
     return true;
 }
 
@@ -165,19 +164,19 @@ bool reply_put_soa(struct reply *r, const struct cursor *c, unsigned apex_at, bo
     const struct zone_rrset *set = apex == NULL ? NULL : zone_rrset_find(apex, DNS_TYPE_SOA);
 
     size_t data_len = set == NULL ? 0 : rr_data_len(set->data);
-    if (data_len < SOA_NUMBERS_LEN) {
+    if (data_len < DNS_SOA_NUMBERS_LEN) {
         return put_own_soa(r, c->match.zone, apex_at);
     }
-    const uint8_t *end = set->data + RR_HEAD_LEN + data_len;
-    uint32_t ttl = get32(set->data + 4);
-    uint32_t minimum = get32(end - 4);
+    const uint8_t *end = set->data + DNS_RR_HEAD_LEN + data_len;
+    uint32_t ttl = wire_get32(set->data + 4);
+    uint32_t minimum = wire_get32(end - 4);
     uint8_t *p = reply_take_record(r, apex_at, DNS_TYPE_SOA,
                                    is_negative && minimum < ttl ? minimum : ttl, data_len);
     if (p == NULL) {
         return false;
     }
-    memcpy(p, set->data + RR_HEAD_LEN, data_len);
-    put32(p + data_len - SOA_NUMBERS_LEN, zone_state_of(r->snap, c->match.zone)->serial);
+    memcpy(p, set->data + DNS_RR_HEAD_LEN, data_len);
+    wire_put32(p + data_len - DNS_SOA_NUMBERS_LEN, zone_state_of(r->snap, c->match.zone)->serial);
     return true;
 }
 

@@ -1,4 +1,5 @@
 #include "dns/cookie.h"
+#include "dns/wire.h"
 
 #include <string.h>
 
@@ -116,8 +117,7 @@ enum cookie_state cookie_answer(const uint8_t (*keys)[COOKIE_KEY_LEN], size_t ke
     size_t key = keys_n;
 
     if (len == COOKIE_LEN && option[COOKIE_CLIENT_LEN] == VERSION) {
-        const uint8_t *t = option + TIME_OFFSET;
-        age = now_unix - ((uint32_t)t[0] << 24 | (uint32_t)t[1] << 16 | (uint32_t)t[2] << 8 | t[3]);
+        age = now_unix - wire_get32(option + TIME_OFFSET);
         /* Serial number arithmetic: a time in the future has an age near 2^32. RFC 9018 §4.3 */
         bool is_in_time = age <= COOKIE_OLD_S || age >= 0u - COOKIE_FUTURE_S;
         for (size_t i = 0; is_in_time && state != COOKIE_GOOD && i < keys_n; i++) {

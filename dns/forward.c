@@ -181,7 +181,7 @@ void forward_ask(struct forward *forward, struct dns_request *request)
     question->request = request;
     question->peer = peer;
     question->slot = slot;
-    if (question->draft.type != FORWARD_TYPE_ANY && rr_kind(question->draft.type) == RR_META) {
+    if (question->draft.type != DNS_TYPE_ANY && rr_kind(question->draft.type) == RR_META) {
         forward_add(&forward->refused);
         forward_send_error(request, RCODE_NOTIMP, 0);
         forward_question_free(question);

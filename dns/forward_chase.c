@@ -10,7 +10,6 @@
 #include "dns/answer.h"
 #include "dns/query.h"
 
-#define TYPE_CNAME 5u
 #define LOOP_NOTE_MS 10000
 #define NAME_ESCAPED_MAX 1024u
 
@@ -228,12 +227,12 @@ static void try_alias(struct forward_question *question)
 {
     uint16_t type = question->draft.type;
 
-    if (question->is_alias_try || type == TYPE_CNAME || type == FORWARD_TYPE_ANY) {
+    if (question->is_alias_try || type == DNS_TYPE_CNAME || type == DNS_TYPE_ANY) {
         finish_error(question, RCODE_SERVFAIL, EDE_NO_AUTHORITY);
         return;
     }
     question->is_alias_try = true;
-    ask_others(question, TYPE_CNAME);
+    ask_others(question, DNS_TYPE_CNAME);
 }
 
 static void on_answer(struct forward_call *call, const uint8_t *packet, size_t len)

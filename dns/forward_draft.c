@@ -8,25 +8,6 @@
 #include "dns/cookie.h"
 #include "dns/query.h"
 
-#define TYPE_CNAME 5u
-#define TYPE_SOA 6u
-#define TYPE_DNAME 39u
-#define TYPE_RRSIG 46u
-#define TYPE_NSEC 47u
-#define TYPE_NSEC3 50u
-#define TYPE_ANY 255u
-#define CLASS_IN 1u
-#define RCODE_NXDOMAIN 3u
-#define FLAG_QR 0x80u
-#define FLAG_AA 0x04u
-#define FLAG_TC 0x02u
-#define POINTER 0xc0u
-#define POINTER_MAX 0x3fffu
-#define QUESTION_TAIL 4u
-#define RECORD_HEAD 10u
-#define OPT_HEAD 11u
-#define OPTION_HEAD 4u
-#define OPTION_COOKIE 10u
 /* One record may pass the end before that is seen. */
 #define MESSAGE_MAX (3u * DNS_TCP_MAX)
 
@@ -74,8 +55,8 @@ static bool read_name(const uint8_t *packet, size_t len, size_t *pos, struct for
 
     for (out->len = 0; at < len;) {
         uint8_t octet = packet[at];
-        if ((octet & POINTER) == POINTER) {
-            size_t to = at + 1 < len ? (size_t)(octet & 0x3fu) << 8 | packet[at + 1] : len;
+        if ((octet & DNS_POINTER_BITS) == DNS_POINTER_BITS) {
+            size_t to = at + 1 < len ? wire_get16(packet + at) & DNS_POINTER_MAX : len;
             *pos = has_jumped ? *pos : at + 2;
             if (to >= lowest) {
                 return false;
@@ -101,17 +82,6 @@ static bool read_name(const uint8_t *packet, size_t len, size_t *pos, struct for
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-static unsigned get16(const uint8_t *p)
-{
-    return (unsigned)p[0] << 8 | p[1];
-}
-
-static void put16(uint8_t *p, size_t v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
 struct record {
     struct forward_name owner;
     unsigned type, class_;
@@ -121,14 +91,14 @@ struct record {
 
 static bool read_record(const uint8_t *packet, size_t len, size_t *pos, struct record *out)
 {
-    if (!read_name(packet, len, pos, &out->owner) || len - *pos < RECORD_HEAD) {
+    if (!read_name(packet, len, pos, &out->owner) || len - *pos < DNS_RR_HEAD_LEN) {
         return false;
     }
     out->head = *pos;
-    out->type = get16(packet + *pos);
-    out->class_ = get16(packet + *pos + 2);
-    out->data_len = get16(packet + *pos + 8);
-    out->data = *pos + RECORD_HEAD;
+    out->type = wire_get16(packet + *pos);
+    out->class_ = wire_get16(packet + *pos + 2);
+    out->data_len = wire_get16(packet + *pos + 8);
+    out->data = *pos + DNS_RR_HEAD_LEN;
     if (out->data_len > len - out->data) {
         return false;
     }
@@ -188,7 +158,7 @@ static bool put_data(struct buf *out, const uint8_t *packet, size_t len,
 
 static void remember(struct forward_draft *draft, size_t at)
 {
-    if (draft->names_n < FORWARD_NAMES_MAX && at <= POINTER_MAX) {
+    if (draft->names_n < FORWARD_NAMES_MAX && at <= DNS_POINTER_MAX) {
         draft->names[draft->names_n++] = (uint16_t)at;
     }
 }
@@ -203,7 +173,7 @@ static void put_owner(struct forward_draft *draft, const struct forward_name *ow
         size_t at = draft->names[i];
         if (message->len - at >= owner->len &&
             is_same_octets(message->data + at, owner->octets, owner->len)) {
-            buf_u16(&draft->message, (uint16_t)(POINTER << 8 | at));
+            buf_u16(&draft->message, (uint16_t)(DNS_POINTER | at));
             return;
         }
     }
@@ -221,7 +191,7 @@ static bool put_record(struct forward_draft *draft, const struct forward_said *s
         return true; /* it will be cut anyway */
     }
     put_owner(draft, &record->owner);
-    buf_put(message, said->packet + record->head, RECORD_HEAD);
+    buf_put(message, said->packet + record->head, DNS_RR_HEAD_LEN);
     size_t data = message->len;
     if (!put_data(message, said->packet, said->len, record)) {
         return false;
@@ -232,8 +202,8 @@ static bool put_record(struct forward_draft *draft, const struct forward_said *s
     if (message->len - data > UINT16_MAX) {
         return false;
     }
-    put16(message->data + data - 2, message->len - data);
-    if (record->type == TYPE_CNAME) {
+    wire_put16(message->data + data - 2, message->len - data);
+    if (record->type == DNS_TYPE_CNAME) {
         remember(draft, data);
     }
     return true;
@@ -248,9 +218,9 @@ static bool is_question_of(const struct forward_draft *draft, const struct forwa
 
     *pos = DNS_HEADER_LEN;
     return said->len >= DNS_HEADER_LEN && (said->packet[2] & FLAG_QR) != 0 &&
-           get16(said->packet + 4) == 1 && read_name(said->packet, said->len, pos, &name) &&
-           is_same_name(&name, &draft->name) && said->len - *pos >= QUESTION_TAIL &&
-           get16(said->packet + *pos) == draft->type;
+           wire_get16(said->packet + 4) == 1 && read_name(said->packet, said->len, pos, &name) &&
+           is_same_name(&name, &draft->name) && said->len - *pos >= DNS_QUESTION_TAIL_LEN &&
+           wire_get16(said->packet + *pos) == draft->type;
 }
 
 struct hop {
@@ -260,8 +230,8 @@ struct hop {
 
 static bool is_wanted(const struct forward_draft *draft, unsigned type)
 {
-    return type == draft->type || type == TYPE_CNAME || draft->type == TYPE_ANY ||
-           (type == TYPE_RRSIG && draft->is_dnssec_ok);
+    return type == draft->type || type == DNS_TYPE_CNAME || draft->type == DNS_TYPE_ANY ||
+           (type == DNS_TYPE_RRSIG && draft->is_dnssec_ok);
 }
 
 /* One record of the answer section: belongs it to draft->name? */
@@ -269,13 +239,13 @@ static bool take_record(struct forward_draft *draft, const struct forward_said *
                         const struct record *record, struct hop *hop)
 {
     bool is_at = is_same_name(&record->owner, &draft->name) && is_wanted(draft, record->type);
-    bool is_above = record->type == TYPE_DNAME && is_below(&draft->name, &record->owner);
+    bool is_above = record->type == DNS_TYPE_DNAME && is_below(&draft->name, &record->owner);
 
-    if (record->class_ != CLASS_IN || (!is_at && !is_above)) {
+    if (record->class_ != DNS_CLASS_IN || (!is_at && !is_above)) {
         return true;
     }
-    if (is_at && record->type == TYPE_CNAME && draft->type != TYPE_CNAME &&
-        draft->type != TYPE_ANY) {
+    if (is_at && record->type == DNS_TYPE_CNAME && draft->type != DNS_TYPE_CNAME &&
+        draft->type != DNS_TYPE_ANY) {
         size_t at = record->data;
         if (hop->is_alias) {
             return true; /* one CNAME at a name. RFC 2181 §10.1 */
@@ -284,7 +254,7 @@ static bool take_record(struct forward_draft *draft, const struct forward_said *
             return false;
         }
         hop->is_alias = true;
-    } else if (is_at && record->type != TYPE_RRSIG) {
+    } else if (is_at && record->type != DNS_TYPE_RRSIG) {
         hop->has_found = true;
     }
     draft->answer_n++;
@@ -295,7 +265,7 @@ static bool take_record(struct forward_draft *draft, const struct forward_said *
 static bool take_hop(struct forward_draft *draft, const struct forward_said *said, size_t pos,
                      struct hop *hop)
 {
-    unsigned n = get16(said->packet + 6);
+    unsigned n = wire_get16(said->packet + 6);
     struct record record;
 
     for (unsigned i = 0; i < n; i++) {
@@ -311,8 +281,8 @@ static bool take_hop(struct forward_draft *draft, const struct forward_said *sai
 static bool take_authority(struct forward_draft *draft, const struct forward_said *said, size_t pos,
                            bool is_negative)
 {
-    unsigned answer_n = get16(said->packet + 6);
-    unsigned n = answer_n + get16(said->packet + 8);
+    unsigned answer_n = wire_get16(said->packet + 6);
+    unsigned n = answer_n + wire_get16(said->packet + 8);
     struct record record;
 
     for (unsigned i = 0; i < n; i++) {
@@ -320,12 +290,12 @@ static bool take_authority(struct forward_draft *draft, const struct forward_sai
             return false;
         }
         bool is_soa =
-            record.type == TYPE_SOA && is_negative &&
+            record.type == DNS_TYPE_SOA && is_negative &&
             (is_same_name(&draft->name, &record.owner) || is_below(&draft->name, &record.owner));
         bool is_proof =
-            draft->is_dnssec_ok &&
-            (record.type == TYPE_RRSIG || record.type == TYPE_NSEC || record.type == TYPE_NSEC3);
-        if (i < answer_n || record.class_ != CLASS_IN || (!is_soa && !is_proof) ||
+            draft->is_dnssec_ok && (record.type == DNS_TYPE_RRSIG || record.type == DNS_TYPE_NSEC ||
+                                    record.type == DNS_TYPE_NSEC3);
+        if (i < answer_n || record.class_ != DNS_CLASS_IN || (!is_soa && !is_proof) ||
             (is_proof && said->is_ours != NULL && said->is_ours(said->arg, &record.owner))) {
             continue;
         }
@@ -349,14 +319,14 @@ enum forward_step forward_draft_take(struct forward_draft *draft, const struct f
     if (!is_question_of(draft, said, &pos)) {
         return FORWARD_BROKEN;
     }
-    pos += QUESTION_TAIL;
+    pos += DNS_QUESTION_TAIL_LEN;
     for (;;) {
         struct hop hop = {.is_alias = false};
         if (!take_hop(draft, said, pos, &hop)) {
             return stepped(draft, FORWARD_BROKEN);
         }
         if (!hop.is_alias) {
-            draft->rcode = said->packet[3] & 0x0fu;
+            draft->rcode = said->packet[3] & RCODE_BITS;
             bool is_answer = draft->rcode == 0 || draft->rcode == RCODE_NXDOMAIN;
             bool is_read = is_answer && take_authority(draft, said, pos, !hop.has_found);
             return stepped(draft, is_read ? FORWARD_DONE : FORWARD_BROKEN);
@@ -374,12 +344,13 @@ enum forward_step forward_draft_take(struct forward_draft *draft, const struct f
 enum forward_step forward_draft_take_alias(struct forward_draft *draft,
                                            const struct forward_said *said)
 {
-    struct forward_draft asked = {.name = draft->name, .type = TYPE_CNAME};
+    struct forward_draft asked = {.name = draft->name, .type = DNS_TYPE_CNAME};
     struct hop hop = {.is_alias = false};
     size_t pos;
 
-    if (!is_question_of(&asked, said, &pos) || !take_hop(draft, said, pos + QUESTION_TAIL, &hop) ||
-        !hop.is_alias || ++draft->hops > FORWARD_HOPS_MAX) {
+    if (!is_question_of(&asked, said, &pos) ||
+        !take_hop(draft, said, pos + DNS_QUESTION_TAIL_LEN, &hop) || !hop.is_alias ||
+        ++draft->hops > FORWARD_HOPS_MAX) {
         return stepped(draft, FORWARD_BROKEN);
     }
     draft->name = hop.target;
@@ -392,11 +363,11 @@ enum forward_step forward_draft_take_alias(struct forward_draft *draft,
 
 size_t forward_put_cookie(uint8_t *opt, size_t len, const uint8_t *cookie)
 {
-    put16(opt + len, OPTION_COOKIE);
-    put16(opt + len + 2, COOKIE_LEN);
-    memcpy(opt + len + OPTION_HEAD, cookie, COOKIE_LEN);
-    len += OPTION_HEAD + COOKIE_LEN;
-    put16(opt + OPT_HEAD - 2, len - OPT_HEAD);
+    wire_put16(opt + len, EDNS_OPTION_COOKIE);
+    wire_put16(opt + len + 2, COOKIE_LEN);
+    memcpy(opt + len + EDNS_OPTION_HEAD_LEN, cookie, COOKIE_LEN);
+    len += EDNS_OPTION_HEAD_LEN + COOKIE_LEN;
+    wire_put16(opt + DNS_OPT_LEN - 2, len - DNS_OPT_LEN);
     return len;
 }
 
@@ -422,7 +393,7 @@ struct err forward_draft_begin(const struct forward_query *query, struct forward
     *out = (struct forward_draft){.message = BUF_INIT(MESSAGE_MAX), .limit = query->limit};
     size_t empty_len = answer_error(query->octets, query->len, 0, 0, empty, sizeof(empty));
     if (empty_len == 0 || query_parse(query->octets, query->len, &parsed) != QUERY_OK ||
-        !parsed.has_question || parsed.class_ != CLASS_IN) {
+        !parsed.has_question || parsed.class_ != DNS_CLASS_IN) {
         FAIL(ERR_MALFORMED, "forwarding: there is no question of class IN in the message");
     }
     out->question_end = parsed.question_end;
@@ -431,7 +402,7 @@ struct err forward_draft_begin(const struct forward_query *query, struct forward
     out->is_dnssec_ok = parsed.is_dnssec_ok;
     memcpy(out->name.octets, parsed.name.wire, parsed.name.len);
     out->name.len = parsed.name.len;
-    if (empty_len < out->question_end || empty_len - out->question_end > OPT_HEAD) {
+    if (empty_len < out->question_end || empty_len - out->question_end > DNS_OPT_LEN) {
         FAIL(ERR_INTERNAL, "forwarding: an empty answer of %zu octets", empty_len);
     }
     out->tail_len = empty_len - out->question_end;
@@ -470,9 +441,9 @@ struct err forward_draft_finish(struct forward_draft *draft, const uint8_t **mes
                   (draft->is_authoritative && !is_cut ? FLAG_AA : 0) | (is_cut ? FLAG_TC : 0));
     /* CD comes back, RFC 4035 §3.2.2; neither Z nor AD: nothing is validated here. */
     head[3] = (uint8_t)(FLAG_RA | draft->cd_bit | draft->rcode);
-    put16(head + 6, draft->answer_n);
-    put16(head + 8, draft->authority_n);
-    put16(head + 10, draft->tail_len > 0 ? 1 : 0);
+    wire_put16(head + 6, draft->answer_n);
+    wire_put16(head + 8, draft->authority_n);
+    wire_put16(head + 10, draft->tail_len > 0 ? 1 : 0);
     *message = b->data;
     *len = b->len;
     return err_ok();
@@ -481,10 +452,10 @@ struct err forward_draft_finish(struct forward_draft *draft, const uint8_t **mes
 size_t forward_question(const struct forward_name *name, uint16_t type, uint8_t *out)
 {
     memset(out, 0, DNS_HEADER_LEN);
-    out[2] = 0x01; /* RD */
+    out[2] = FLAG_RD;
     out[5] = 1;
     memcpy(out + DNS_HEADER_LEN, name->octets, name->len);
-    put16(out + DNS_HEADER_LEN + name->len, type);
-    put16(out + DNS_HEADER_LEN + name->len + 2, CLASS_IN);
-    return DNS_HEADER_LEN + name->len + QUESTION_TAIL;
+    wire_put16(out + DNS_HEADER_LEN + name->len, type);
+    wire_put16(out + DNS_HEADER_LEN + name->len + 2, DNS_CLASS_IN);
+    return DNS_HEADER_LEN + name->len + DNS_QUESTION_TAIL_LEN;
 }

@@ -45,17 +45,9 @@ static struct err ask(struct forward *forward, const struct forward_query *query
     return err_ok();
 }
 
-static const char *rcode_word(unsigned rcode)
-{
-    static const char *const words[] = {"NOERROR",  "FORMERR", "SERVFAIL",
-                                        "NXDOMAIN", "NOTIMP",  "REFUSED"};
-
-    return rcode < sizeof(words) / sizeof(words[0]) ? words[rcode] : "an unusual RCODE";
-}
-
 static struct err say_records(const struct buf *message, size_t pos, struct buf *out)
 {
-    unsigned n = (unsigned)message->data[6] << 8 | message->data[7];
+    unsigned n = wire_get16(message->data + 6);
 
     for (unsigned i = 0; i < n; i++) {
         AUTO(rr_clear) struct dns_rr rr = {.rdata = NULL};
@@ -79,9 +71,10 @@ static struct err say_answer(const struct forward_explained *explained, size_t q
         buf_printf(out, "failed after %lld ms: nobody gave a usable answer\n", (long long)took_ms);
         return err_ok();
     }
-    unsigned n = (unsigned)message->data[6] << 8 | message->data[7];
+    unsigned n = wire_get16(message->data + 6);
+    const char *rcode = wire_rcode_text(message->data[3] & RCODE_BITS);
     buf_printf(out, "answer after %lld ms: %s, %u record%s\n", (long long)took_ms,
-               rcode_word(message->data[3] & 0x0fu), n, n == 1 ? "" : "s");
+               rcode == NULL ? "an unusual RCODE" : rcode, n, n == 1 ? "" : "s");
     return say_records(message, question_end, out);
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/util/loop.h"
 #include "dns/forward.h"
+#include "dns/wire.h"
 
 /* --- forward_route.c -------------------------------------------------------------------------- */
 struct forward_route {
@@ -117,20 +118,11 @@ enum forward_step forward_draft_take_alias(struct forward_draft *draft,
 MUST_USE struct err forward_draft_finish(struct forward_draft *draft, const uint8_t **message,
                                          size_t *len);
 /* Bytes of a question for (name, type), RD set; out: FORWARD_QUESTION_MAX. Returns the length. */
-#define FORWARD_QUESTION_MAX (12u + NAME_WIRE_MAX + 4u)
+#define FORWARD_QUESTION_MAX (DNS_HEADER_LEN + NAME_WIRE_MAX + DNS_QUESTION_TAIL_LEN)
 size_t forward_question(const struct forward_name *name, uint16_t type, uint8_t *out);
 
 /* --- questions: forward.c, forward_chase.c, forward_explain.c ---------------------------------- */
 #define FORWARD_PEERS 4096u /* a keyed hash tells peers apart: two of them may share a count */
-#define FORWARD_TYPE_ANY 255u
-#define FLAG_RA 0x80u /* octet 3 */
-#define FLAG_CD 0x10u
-#define RCODE_SERVFAIL 2u
-#define RCODE_NOTIMP 4u
-#define RCODE_REFUSED 5u
-#define EDE_PROHIBITED 18u
-#define EDE_NO_AUTHORITY 22u
-#define EDE_NETWORK 23u
 
 /* What forward_explain() waits for. */
 struct forward_explained {

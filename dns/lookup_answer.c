@@ -6,10 +6,7 @@
 
 #include "core/util/mem.h"
 
-#define HEADER_LEN 12u
 #define EDNS_OFFER 1232u
-#define TYPE_OPT 41u
-#define CLASS_IN 1u
 
 const char *lookup_type_name(enum lookup_type type)
 {
@@ -54,16 +51,16 @@ struct err lookup_query_build(const struct lookup_question *question, uint8_t ou
 
     TRY(name_to_wire(question->name, wire, &wire_len));
     buf_u16(&b, question->id);
-    buf_u16(&b, 0x0100); /* RD */
+    buf_u16(&b, FLAG_RD << 8);
     buf_u16(&b, 1);
     buf_u16(&b, 0);
     buf_u16(&b, 0);
     buf_u16(&b, 1);
     buf_put(&b, wire, wire_len);
     buf_u16(&b, (uint16_t)question->type);
-    buf_u16(&b, CLASS_IN);
+    buf_u16(&b, DNS_CLASS_IN);
     buf_u8(&b, 0); /* OPT, RFC 6891 §6.1.2 */
-    buf_u16(&b, TYPE_OPT);
+    buf_u16(&b, DNS_TYPE_OPT);
     buf_u16(&b, EDNS_OFFER);
     buf_u32(&b, 0);
     buf_u16(&b, 0);
@@ -212,13 +209,14 @@ enum lookup_reading lookup_read(const struct lookup_question *question, const ui
     struct lookup_answer answer = {0};
 
     /* An answer, to a query, with our id. */
-    if (len < HEADER_LEN || (data[0] << 8 | data[1]) != question->id || (data[2] & 0xf8) != 0x80) {
+    if (len < DNS_HEADER_LEN || wire_get16(data) != question->id ||
+        (data[2] & (FLAG_QR | OPCODE_BITS)) != FLAG_QR) {
         return READ_OTHER;
     }
-    if ((data[2] & 0x02) != 0) {
+    if ((data[2] & FLAG_TC) != 0) {
         return READ_CUT;
     }
-    answer.rcode = data[3] & 0x0fu;
+    answer.rcode = data[3] & RCODE_BITS;
     /* Servers that understood nothing repeat no question. */
     if ((data[4] | data[5]) == 0 && lookup_rcode_phrase(answer.rcode) != NULL) {
         *out = answer;

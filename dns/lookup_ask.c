@@ -398,7 +398,7 @@ static void read_whole(struct lookup *lookup, size_t len)
 static void read_some(struct lookup *lookup)
 {
     struct lookup_try *try = &lookup->try;
-    size_t len = (size_t)try->prefix[0] << 8 | try->prefix[1];
+    size_t len = wire_get16(try->prefix);
     uint8_t *at = try->have < 2 ? try->prefix + try->have : try->data + (try->have - 2);
     size_t want = try->have < 2 ? 2 - try->have : len + 2 - try->have;
     ssize_t n = recv(try->fd, at, want, 0);
@@ -414,7 +414,7 @@ static void read_some(struct lookup *lookup)
         return;
     }
     try->have += (size_t)n;
-    len = (size_t)try->prefix[0] << 8 | try->prefix[1];
+    len = wire_get16(try->prefix);
     if (try->have == 2) {
         try->data = mem_zalloc(len);
         if (try->data == NULL || len == 0) {

@@ -4,6 +4,7 @@
 #define DNS_LOOKUP_INT_H
 
 #include "dns/lookup.h"
+#include "dns/wire.h"
 
 /* --- lookup_answer.c: pure -------------------------------------------------------------------- */
 #define LOOKUP_QUERY_MAX 300u

@@ -16,7 +16,6 @@
 #define AGAIN_MS 1000 /* a change while a server is silent is told it, but not more often */
 #define ANSWER_MAX 4096u
 #define DATAGRAMS_MAX 64u /* read in one go */
-#define TYPE_SOA 6u
 
 static void lock(struct notify *notify)
 {
@@ -256,11 +255,9 @@ static void on_timer(void *arg)
 
 static const char *rcode_text(unsigned rcode)
 {
-    static const char *const NAMES[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
-                                        "NOTIMP",  "REFUSED", "YXDOMAIN", "YXRRSET",
-                                        "NXRRSET", "NOTAUTH", "NOTZONE"};
+    const char *text = wire_rcode_text(rcode);
 
-    return rcode < ARRAY_N(NAMES) ? NAMES[rcode] : "an error";
+    return text == NULL ? "an error" : text;
 }
 
 /* An answer to this target's message? Answers that are not signed by its key do not count
@@ -369,10 +366,11 @@ static void on_start(void *arg)
 
 /* --- the writer's thread ------------------------------------------------------------------------ */
 
-/* Serial number arithmetic, RFC 1982 §3.2: a change that is overtaken tells nothing new. */
+/* A change that is overtaken tells nothing new; the same one again is a wish to tell it again. */
 static bool take_serial(struct notify_target *target, uint32_t serial)
 {
-    if (target->has_newest && serial - target->newest >= 0x80000000u) {
+    if (target->has_newest && serial != target->newest &&
+        !serial_is_newer(serial, target->newest)) {
         return false;
     }
     target->has_newest = true;
@@ -439,7 +437,8 @@ static bool take_soa(void *arg, const struct dns_rr *rr)
     struct soa_job *job = arg;
     struct notify_zone *zone = &job->zone->zone;
 
-    if (rr->type == TYPE_SOA && rr->rdata_len >= 20 && rr->rdata_len <= sizeof(zone->soa)) {
+    if (rr->type == DNS_TYPE_SOA && rr->rdata_len >= DNS_SOA_NUMBERS_LEN &&
+        rr->rdata_len <= sizeof(zone->soa)) {
         lock(job->notify);
         memcpy(zone->soa, rr->rdata, rr->rdata_len);
         zone->soa_len = rr->rdata_len;
@@ -456,7 +455,7 @@ static struct err read_soas(struct db *db, void *arg)
     for (size_t i = 0; i < notify->zones_n; i++) {
         struct soa_job job = {notify, &notify->zones[i]};
         TRY(records_at(notify->options.records, db, job.zone->zone.name, job.zone->zone.name_len,
-                       TYPE_SOA, take_soa, &job));
+                       DNS_TYPE_SOA, take_soa, &job));
     }
     return err_ok();
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "dns/notify.h"
+#include "dns/wire.h"
 
 #define NOTIFY_LAST_MAX sizeof(((struct transfer_info *)NULL)->last)
 

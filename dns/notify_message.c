@@ -2,50 +2,36 @@
 #include <string.h>
 
 #include "dns/notify.h"
-
-#define HEADER_LEN 12u
-#define OPCODE_NOTIFY 4u
-#define FLAG_AA 0x0400u
-#define FLAG_QR 0x8000u
-#define TYPE_SOA 6u
-
-static uint8_t *put_u16(uint8_t *at, uint16_t v)
-{
-    at[0] = (uint8_t)(v >> 8);
-    at[1] = (uint8_t)v;
-    return at + 2;
-}
-
-static uint8_t *put_u32(uint8_t *at, uint32_t v)
-{
-    return put_u16(put_u16(at, (uint16_t)(v >> 16)), (uint16_t)v);
-}
+#include "dns/wire.h"
 
 size_t notify_message(const struct notify_zone *zone, uint16_t id, uint32_t serial,
                       uint8_t out[NOTIFY_MESSAGE_MAX])
 {
-    uint8_t *at = out;
+    uint8_t *at = out + DNS_HEADER_LEN;
 
-    memset(out, 0, HEADER_LEN);
-    (void)put_u16(out, id);
-    (void)put_u16(out + 2, (uint16_t)(OPCODE_NOTIFY << 11 | FLAG_AA));
-    (void)put_u16(out + 4, 1);
-    at += HEADER_LEN;
+    memset(out, 0, DNS_HEADER_LEN);
+    wire_put16(out, id);
+    out[2] = (uint8_t)(OPCODE_NOTIFY << OPCODE_SHIFT | FLAG_AA);
+    out[5] = 1;
     memcpy(at, zone->name, zone->name_len);
-    at = put_u16(at + zone->name_len, TYPE_SOA);
-    at = put_u16(at, RR_CLASS_IN);
-    if (zone->soa_len < 20) {
+    at += zone->name_len;
+    wire_put16(at, DNS_TYPE_SOA);
+    wire_put16(at + 2, DNS_CLASS_IN);
+    at += DNS_QUESTION_TAIL_LEN;
+    if (zone->soa_len < DNS_SOA_NUMBERS_LEN) {
         return (size_t)(at - out);
     }
-    (void)put_u16(out + 6, 1);
-    at = put_u16(at, (uint16_t)(0xc000u | HEADER_LEN));
-    at = put_u16(at, TYPE_SOA);
-    at = put_u16(at, RR_CLASS_IN);
-    at = put_u32(at, zone->soa_ttl);
-    at = put_u16(at, (uint16_t)zone->soa_len);
+    out[7] = 1;
+    wire_put16(at, DNS_POINTER | DNS_HEADER_LEN);
+    at += DNS_POINTER_LEN;
+    wire_put16(at, DNS_TYPE_SOA);
+    wire_put16(at + 2, DNS_CLASS_IN);
+    wire_put32(at + 4, zone->soa_ttl);
+    wire_put16(at + 8, zone->soa_len);
+    at += DNS_RR_HEAD_LEN;
     memcpy(at, zone->soa, zone->soa_len);
     at += zone->soa_len;
-    (void)put_u32(at - 20, serial);
+    wire_put32(at - DNS_SOA_NUMBERS_LEN, serial);
     return (size_t)(at - out);
 }
 
@@ -61,7 +47,7 @@ static bool is_question(const struct notify_zone *zone, struct rd *rd)
     uint16_t type = rd_u16(rd);
     uint16_t class = rd_u16(rd);
 
-    if (rd->failed || type != TYPE_SOA || class != RR_CLASS_IN) {
+    if (rd->failed || type != DNS_TYPE_SOA || class != DNS_CLASS_IN) {
         return false;
     }
     for (size_t i = 0; i < zone->name_len; i++) {
@@ -76,15 +62,13 @@ bool notify_is_answer(const struct notify_zone *zone, uint16_t id, const uint8_t
                       size_t len, unsigned *rcode)
 {
     struct rd rd = rd_init(packet, len);
-    uint16_t got = rd_u16(&rd);
-    uint16_t flags = rd_u16(&rd);
-    uint16_t questions_n = rd_u16(&rd);
-
-    (void)rd_bytes(&rd, 6);
-    if (rd.failed || got != id || (flags & FLAG_QR) == 0 || (flags >> 11 & 0xfu) != OPCODE_NOTIFY) {
+    (void)rd_bytes(&rd, DNS_HEADER_LEN);
+    if (rd.failed || wire_get16(packet) != id || (packet[2] & FLAG_QR) == 0 ||
+        wire_opcode(packet) != OPCODE_NOTIFY) {
         return false;
     }
-    *rcode = flags & 0xfu;
+    unsigned questions_n = wire_get16(packet + 4);
+    *rcode = packet[3] & RCODE_BITS;
     if (questions_n == 0) {
         return *rcode != 0;
     }

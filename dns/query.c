@@ -2,14 +2,6 @@
 
 #include "core/util/buf.h"
 
-#define EDNS_DO 0x8000u
-#define OPTION_COOKIE 10u
-
-static unsigned get16(const uint8_t *p)
-{
-    return (unsigned)p[0] << 8 | p[1];
-}
-
 /* Steps over a record's owner; pointers are not followed. */
 static bool skip_owner(struct rd *r)
 {
@@ -17,10 +9,10 @@ static bool skip_owner(struct rd *r)
 
     for (;;) {
         uint8_t n = rd_u8(r);
-        if (r->failed || (n > LABEL_MAX && n < 0xc0)) {
+        if (r->failed || (n > LABEL_MAX && n < DNS_POINTER_BITS)) {
             return false;
         }
-        if (n >= 0xc0) {
+        if (n >= DNS_POINTER_BITS) {
             (void)rd_u8(r);
             return !r->failed;
         }
@@ -41,7 +33,7 @@ static bool read_options(const uint8_t *data, size_t len, struct dns_query *out)
         unsigned code = rd_u16(&r);
         uint16_t option_len = rd_u16(&r);
         const uint8_t *option = rd_bytes(&r, option_len);
-        if (code == OPTION_COOKIE && out->cookie == NULL && !r.failed) {
+        if (code == EDNS_OPTION_COOKIE && out->cookie == NULL && !r.failed) {
             out->cookie = option;
             out->cookie_len = option_len;
         }
@@ -92,8 +84,8 @@ static size_t read_question(const uint8_t *p, size_t left, struct dns_query *out
         return 0;
     }
     out->has_question = true;
-    out->type = (uint16_t)get16(p + used);
-    out->class_ = (uint16_t)get16(p + used + 2);
+    out->type = (uint16_t)wire_get16(p + used);
+    out->class_ = (uint16_t)wire_get16(p + used + 2);
     return used + 4;
 }
 
@@ -111,7 +103,7 @@ static void clear(struct dns_query *q)
 static enum query_verdict read_records(const uint8_t *packet, size_t len, unsigned other_n,
                                        struct dns_query *out)
 {
-    unsigned n = other_n + get16(packet + 10);
+    unsigned n = other_n + wire_get16(packet + 10);
     struct rd r = rd_init(packet + out->question_end, len - out->question_end);
 
     for (unsigned i = 0; i < n; i++) {
@@ -124,17 +116,17 @@ static enum query_verdict read_records(const uint8_t *packet, size_t len, unsign
 
 enum query_verdict query_parse(const uint8_t *packet, size_t len, struct dns_query *out)
 {
-    if (len < DNS_HEADER_LEN || (packet[2] & 0x80) != 0) {
+    if (len < DNS_HEADER_LEN || (packet[2] & FLAG_QR) != 0) {
         return QUERY_DROP;
     }
     clear(out);
-    unsigned opcode = DNS_OPCODE(packet);
-    if (opcode != DNS_OPCODE_QUERY) {
-        return opcode == DNS_OPCODE_UPDATE ? QUERY_UPDATE : QUERY_NOTIMP;
+    unsigned opcode = wire_opcode(packet);
+    if (opcode != OPCODE_QUERY) {
+        return opcode == OPCODE_UPDATE ? QUERY_UPDATE : QUERY_NOTIMP;
     }
-    unsigned question_n = get16(packet + 4);
-    unsigned authority_n = get16(packet + 8);
-    if (question_n > 1 || get16(packet + 6) != 0) {
+    unsigned question_n = wire_get16(packet + 4);
+    unsigned authority_n = wire_get16(packet + 8);
+    if (question_n > 1 || wire_get16(packet + 6) != 0) {
         return QUERY_FORMERR;
     }
     size_t used =
@@ -153,7 +145,7 @@ enum query_verdict query_parse(const uint8_t *packet, size_t len, struct dns_que
 enum query_verdict query_parse_update(const uint8_t *packet, size_t len, struct dns_query *out)
 {
     clear(out);
-    if (len < DNS_HEADER_LEN || get16(packet + 4) != 1) {
+    if (len < DNS_HEADER_LEN || wire_get16(packet + 4) != 1) {
         return QUERY_FORMERR;
     }
     size_t used = read_question(packet + DNS_HEADER_LEN, len - DNS_HEADER_LEN, out);
@@ -161,5 +153,5 @@ enum query_verdict query_parse_update(const uint8_t *packet, size_t len, struct 
         return QUERY_FORMERR;
     }
     out->question_end = (uint16_t)(DNS_HEADER_LEN + used);
-    return read_records(packet, len, get16(packet + 6) + get16(packet + 8), out);
+    return read_records(packet, len, wire_get16(packet + 6) + wire_get16(packet + 8), out);
 }

@@ -8,12 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dns/wire.h"
 #include "dns/zone_table.h"
-
-#define DNS_HEADER_LEN 12u
-#define DNS_OPCODE_QUERY 0u
-#define DNS_OPCODE_UPDATE 5u
-#define DNS_OPCODE(packet) (((packet)[2] >> 3) & 0x0fu)
 
 enum query_verdict {
     QUERY_OK,

@@ -138,9 +138,7 @@ static struct err conflict(struct editing *e, const char *sentence, bool *go)
 
 static uint32_t soa_serial(const struct dns_rr *rr)
 {
-    const uint8_t *p = rr->rdata + rr->rdata_len - 20;
-
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    return wire_soa_serial(rr->rdata, rr->rdata_len);
 }
 
 static struct err check_soa(struct editing *e, bool *go)
@@ -270,7 +268,7 @@ static struct err add(struct editing *e)
         return err_ok();
     }
     TRY(rules_name(e->records, rr, &e->zone, e->refusal));
-    if (rr->class_ != RR_CLASS_IN || rr->ttl > RR_TTL_MAX) {
+    if (rr->class_ != DNS_CLASS_IN || rr->ttl > RR_TTL_MAX) {
         return records_refuse(e->refusal, "a record has class IN and a TTL of at most %u",
                               RR_TTL_MAX);
     }

@@ -75,8 +75,7 @@ bool load_soa_serial(const struct records *records, int zone, const struct file_
             break; /* the apex comes first */
         }
         if (row.type == LDNS_RR_TYPE_SOA && row.rdata_len >= 22) {
-            const uint8_t *p = row.rdata + row.rdata_len - 20;
-            *out = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+            *out = wire_soa_serial(row.rdata, row.rdata_len);
             return true;
         }
     }

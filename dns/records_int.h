@@ -9,6 +9,7 @@
 #include "dns/rr_int.h"
 #include "dns/zone_records.h"
 #include "dns/zone_table.h"
+#include "dns/wire.h"
 
 #define KEY_MAX (2u * NAME_WIRE_MAX + 2u)
 #define RECORDS_RRS_MAX (RECORDS_PER_NAME_MAX * 3u) /* of one name, from all sources */
@@ -138,8 +139,6 @@ MUST_USE struct err rows_marks(struct db *db, const struct name_key *key, struct
 MUST_USE struct err serial_get(struct db *db, int64_t zone_id, uint32_t *out);
 MUST_USE struct err serial_move(struct db *db, int64_t zone_id, uint32_t *out);
 MUST_USE struct err serial_set(struct db *db, int64_t zone_id, uint32_t serial);
-/* RFC 1982 §3.2: is a newer than b? */
-bool serial_is_newer(uint32_t a, uint32_t b);
 
 /* --- records_merge.c: the records of a name from its rows ------------------------------------------ */
 struct owner_set {

@@ -178,7 +178,7 @@ static struct err give_rows(struct db *db, int64_t id, const struct journal_fns 
     AUTO(db_stmt_release)
     struct db_stmt *q = db_prepare(db, "SELECT is_add, owner, type, ttl, rdata FROM record_journal "
                                        "WHERE delta = ?1 ORDER BY is_add, seq");
-    struct dns_rr rr = {.class_ = RR_CLASS_IN};
+    struct dns_rr rr = {.class_ = DNS_CLASS_IN};
     AUTO(buf_clear) struct buf rdata = BUF_INIT(RR_RDATA_MAX);
 
     db_bind_int(q, 1, id);

@@ -1,5 +1,6 @@
 /* Sets of keys. */
 #include "dns/records_written.h"
+#include "dns/wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@ static const uint8_t *item(const struct key_list *list, size_t at, size_t *len)
 {
     const uint8_t *p = list->data.data + at;
 
-    *len = (size_t)p[0] << 8 | p[1];
+    *len = wire_get16(p);
     return p + 2;
 }
 

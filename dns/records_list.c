@@ -26,7 +26,7 @@ static void give(struct giving *g, const struct zone_rr *rr)
         return;
     }
     g->rr.type = rr->type;
-    g->rr.class_ = RR_CLASS_IN;
+    g->rr.class_ = DNS_CLASS_IN;
     g->rr.ttl = rr->ttl;
     g->rr.rdata = rr->rdata_len == 0 ? NULL : rdata.out;
     g->rr.rdata_len = rr->rdata_len;
@@ -119,7 +119,7 @@ static struct err list_row(void *arg, const struct row *row)
     }
     out.rr.owner_len = (uint8_t)owner_len;
     out.rr.type = row->type;
-    out.rr.class_ = RR_CLASS_IN;
+    out.rr.class_ = DNS_CLASS_IN;
     out.rr.ttl = row->ttl;
     out.rr.rdata = row->rdata_len == 0 ? NULL : rdata.out;
     out.rr.rdata_len = (uint16_t)row->rdata_len;

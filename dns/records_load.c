@@ -61,18 +61,13 @@ struct err file_rows_add(struct file_rows *rows, unsigned line, const struct dns
     return add_row(rows, line, &row);
 }
 
-static unsigned get16(const uint8_t *p)
-{
-    return (unsigned)p[0] << 8 | p[1];
-}
-
 static void row_at(const uint8_t *p, struct row *out, unsigned *line)
 {
-    *line = get16(p) << 16 | get16(p + 2);
-    out->ttl = (uint32_t)get16(p + 4) << 16 | get16(p + 6);
-    out->type = (uint16_t)get16(p + 8);
-    out->key_len = get16(p + 10);
-    out->rdata_len = get16(p + 12);
+    *line = wire_get32(p);
+    out->ttl = wire_get32(p + 4);
+    out->type = (uint16_t)wire_get16(p + 8);
+    out->key_len = wire_get16(p + 10);
+    out->rdata_len = wire_get16(p + 12);
     out->key = p + ROW_HEAD_LEN;
     out->rdata = out->key + out->key_len;
     out->source = RECORD_FROM_FILE;

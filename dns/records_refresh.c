@@ -173,7 +173,7 @@ static struct err give(struct giving *g, const struct name_key *key, const struc
     }
     g->rr.owner_len = (uint8_t)len;
     g->rr.type = rr->type;
-    g->rr.class_ = RR_CLASS_IN;
+    g->rr.class_ = DNS_CLASS_IN;
     g->rr.ttl = rr->ttl;
     g->rr.rdata_len = rr->rdata_len;
     union {
@@ -248,7 +248,7 @@ static int compare_made(const void *a, const void *b, void *arg)
     const uint8_t *x = m->data.data + *(const size_t *)a;
     const uint8_t *y = m->data.data + *(const size_t *)b;
 
-    return key_compare(x + 2, (size_t)x[0] << 8 | x[1], y + 2, (size_t)y[0] << 8 | y[1]);
+    return key_compare(x + 2, wire_get16(x), y + 2, wire_get16(y));
 }
 
 static struct err give_made(struct giving *g, struct made *m)

@@ -369,11 +369,6 @@ struct err rows_count_client(struct db *db, const char *client, size_t *out)
 
 /* --- serials ------------------------------------------------------------------------------------- */
 
-bool serial_is_newer(uint32_t a, uint32_t b)
-{
-    return a != b && (uint32_t)(a - b) < 0x80000000u;
-}
-
 struct err serial_get(struct db *db, int64_t zone_id, uint32_t *out)
 {
     AUTO(db_stmt_release)

@@ -9,7 +9,6 @@
 
 #define HOSTMASTER "\12hostmaster"
 #define NS_LABEL "\2ns"
-#define SOA_NUMBERS_LEN 20u
 
 struct err set_put(struct owner_set *out, uint16_t type, uint32_t ttl, const uint8_t *rdata,
                    size_t len)
@@ -99,12 +98,7 @@ struct err synth_ingress(const struct records_zone *zone, struct owner_set *out)
 
 static void put_serial(uint8_t *rdata, size_t len, uint32_t serial)
 {
-    uint8_t *p = rdata + len - SOA_NUMBERS_LEN;
-
-    p[0] = (uint8_t)(serial >> 24);
-    p[1] = (uint8_t)(serial >> 16);
-    p[2] = (uint8_t)(serial >> 8);
-    p[3] = (uint8_t)serial;
+    wire_put32(rdata + len - DNS_SOA_NUMBERS_LEN, serial);
 }
 
 static struct err own_soa(const struct records *records, const struct records_zone *zone,
@@ -136,7 +130,7 @@ struct err synth_soa(const struct records *records, struct db *db, int zone, uin
     AUTO(owner_set_clear) struct owner_set set;
     AUTO(buf_clear) struct buf rdata = BUF_INIT(RR_RDATA_MAX);
     struct dns_rr rr = {.type = LDNS_RR_TYPE_SOA,
-                        .class_ = RR_CLASS_IN,
+                        .class_ = DNS_CLASS_IN,
                         .ttl = ZONE_SOA_TTL_S,
                         .owner_len = z->wire_len};
 
@@ -144,7 +138,7 @@ struct err synth_soa(const struct records *records, struct db *db, int zone, uin
     memcpy(rr.owner, z->wire, z->wire_len);
     TRY(owner_set_read(db, &z->key, &set));
     const struct zone_rr *stored = owner_set_find(&set, LDNS_RR_TYPE_SOA);
-    if (stored != NULL && stored->rdata_len > SOA_NUMBERS_LEN) {
+    if (stored != NULL && stored->rdata_len > DNS_SOA_NUMBERS_LEN) {
         buf_put(&rdata, stored->rdata, stored->rdata_len);
         rr.ttl = stored->ttl;
         TRY(buf_check(&rdata));

@@ -7,17 +7,11 @@
 #include "dns/request_internal.h"
 #include "dns/tcp_link.h"
 #include "dns/zone_table.h"
+#include "dns/wire.h"
 
 #include "core/util/buf.h"
 #include "core/util/clock.h"
 #include "core/util/mem.h"
-
-#define HEADER_LEN 12u
-#define RCODE_FORMERR 1u
-#define RCODE_NOTIMP 4u
-#define RCODE_REFUSED 5u
-#define RCODE_NOTAUTH 9u
-#define POINTER_MIN 0xc0u
 
 struct dns_socket *dns_socket_new(int fd, struct rrl *rrl)
 {
@@ -43,11 +37,11 @@ static void skip_name(struct rd *r)
 {
     uint8_t n = rd_u8(r);
 
-    while (!r->failed && n != 0 && n < POINTER_MIN) {
+    while (!r->failed && n != 0 && n < DNS_POINTER_BITS) {
         (void)rd_bytes(r, n);
         n = rd_u8(r);
     }
-    if (n >= POINTER_MIN) {
+    if (n >= DNS_POINTER_BITS) {
         (void)rd_u8(r);
     }
 }
@@ -168,7 +162,7 @@ const uint8_t *dns_request_begun(const struct dns_request *request, size_t *len)
 static bool is_held_back(struct dns_socket *socket, const struct ip_addr *peer,
                          const uint8_t *message, size_t len)
 {
-    unsigned rcode = len < HEADER_LEN ? 0 : message[3] & 0x0fu;
+    unsigned rcode = len < DNS_HEADER_LEN ? 0 : message[3] & RCODE_BITS;
 
     if (socket->rrl == NULL || (rcode != RCODE_FORMERR && rcode != RCODE_NOTIMP &&
                                 rcode != RCODE_REFUSED && rcode != RCODE_NOTAUTH)) {
@@ -209,7 +203,7 @@ struct err dns_request_send(struct dns_request *request, const uint8_t *message,
     if (len > request->limit) {
         FAIL(ERR_LIMIT, "dns: an answer of %zu octets, at most %zu", len, request->limit);
     }
-    request->rcode = len < HEADER_LEN ? 0 : message[3] & 0x0f;
+    request->rcode = len < DNS_HEADER_LEN ? 0 : message[3] & RCODE_BITS;
     if (request->link != NULL) {
         return tcp_link_send(request->link, message, len);
     }

@@ -6,13 +6,6 @@
 
 #include "core/util/mem.h"
 
-#define RR_HEAD_LEN 10u /* type, class, TTL, length */
-#define POINTER_BITS 0xc0u
-#define TYPE_SVCB 64u
-#define TYPE_HTTPS 65u
-#define TYPE_META_FIRST 128u
-#define TYPE_META_LAST 255u
-
 void rr_clear(struct dns_rr *rr)
 {
     mem_freep(&rr->rdata);
@@ -96,7 +89,7 @@ enum rr_kind rr_kind(uint16_t type)
         LDNS_RR_TYPE_DNSKEY, LDNS_RR_TYPE_NSEC3, LDNS_RR_TYPE_NSEC3PARAM};
 
     if (type == 0 || type == LDNS_RR_TYPE_OPT || type == UINT16_MAX ||
-        (type >= TYPE_META_FIRST && type <= TYPE_META_LAST)) {
+        (type >= DNS_TYPE_META_FIRST && type <= DNS_TYPE_META_LAST)) {
         return RR_META;
     }
     for (size_t i = 0; i < ARRAY_N(DNSSEC); i++) {
@@ -195,11 +188,11 @@ struct err rr_name_from_packet(const uint8_t *packet, size_t len, size_t *pos,
             FAIL(ERR_MALFORMED, "a name is cut off");
         }
         size_t n = packet[at];
-        if ((n & POINTER_BITS) == POINTER_BITS) {
+        if ((n & DNS_POINTER_BITS) == DNS_POINTER_BITS) {
             if (len - at < 2) {
                 FAIL(ERR_MALFORMED, "a name is cut off");
             }
-            size_t target = (n & 0x3fu) << 8 | packet[at + 1];
+            size_t target = wire_get16(packet + at) & DNS_POINTER_MAX;
             if (target >= before) {
                 FAIL(ERR_MALFORMED, "a name's pointer does not lead backwards");
             }
@@ -253,8 +246,8 @@ static bool are_params(const uint8_t *p, size_t left)
         if (left < 4) {
             return false;
         }
-        long key = (long)p[0] << 8 | p[1];
-        size_t n = (size_t)p[2] << 8 | p[3];
+        long key = (long)wire_get16(p);
+        size_t n = wire_get16(p + 2);
         if (key <= last || n > left - 4) {
             return false;
         }
@@ -430,11 +423,6 @@ struct err rr_rdata_check(uint16_t type, const uint8_t *rdata, size_t len, struc
     return walk(type, &w, out);
 }
 
-static unsigned get16(const uint8_t *p)
-{
-    return (unsigned)p[0] << 8 | p[1];
-}
-
 struct err rr_from_packet(const uint8_t *packet, size_t len, size_t *pos, struct dns_rr *out)
 {
     AUTO(buf_clear) struct buf rdata = BUF_INIT(RR_RDATA_MAX);
@@ -443,23 +431,23 @@ struct err rr_from_packet(const uint8_t *packet, size_t len, size_t *pos, struct
     size_t owner_len = 0;
 
     TRY(rr_name_from_packet(packet, len, &at, rr.owner, &owner_len));
-    if (len - at < RR_HEAD_LEN) {
+    if (len - at < DNS_RR_HEAD_LEN) {
         FAIL(ERR_MALFORMED, "a record is cut off");
     }
     const uint8_t *head = packet + at;
     rr.owner_len = (uint8_t)owner_len;
-    rr.type = (uint16_t)get16(head);
-    rr.class_ = (uint16_t)get16(head + 2);
-    rr.ttl = (uint32_t)get16(head + 4) << 16 | get16(head + 6);
+    rr.type = (uint16_t)wire_get16(head);
+    rr.class_ = (uint16_t)wire_get16(head + 2);
+    rr.ttl = wire_get32(head + 4);
     if (rr.ttl > RR_TTL_MAX && rr_kind(rr.type) != RR_META) {
         rr.ttl = 0; /* RFC 2181 §8 */
     }
-    size_t rdata_len = get16(head + 8);
-    at += RR_HEAD_LEN;
+    size_t rdata_len = wire_get16(head + 8);
+    at += DNS_RR_HEAD_LEN;
     if (rdata_len > len - at) {
         FAIL(ERR_MALFORMED, "a record is cut off");
     }
-    bool is_update = rr.class_ == RR_CLASS_ANY || rr.class_ == RR_CLASS_NONE;
+    bool is_update = rr.class_ == DNS_CLASS_ANY || rr.class_ == DNS_CLASS_NONE;
     if (rdata_len > 0 || !is_update) {
         TRY(rr_rdata_from_packet(rr.type, packet, len, at, rdata_len, &rdata));
     }

@@ -15,10 +15,8 @@
 #include "core/util/buf.h"
 #include "core/util/err.h"
 #include "core/util/name.h"
+#include "dns/wire.h"
 
-#define RR_CLASS_IN 1u
-#define RR_CLASS_NONE 254u
-#define RR_CLASS_ANY 255u
 #define RR_TTL_MAX 2147483647u /* RFC 2181 §8 */
 #define RR_RDATA_MAX 65535u
 

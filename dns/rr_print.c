@@ -208,7 +208,7 @@ struct err rr_text(const struct dns_rr *rr, struct buf *out)
     rr_type_text(rr->type, type);
     rr_name_text(rr->owner, out);
     buf_printf(out, "\t%lu\t", (unsigned long)rr->ttl);
-    if (rr->class_ == RR_CLASS_IN) {
+    if (rr->class_ == DNS_CLASS_IN) {
         buf_puts(out, "IN");
     } else {
         buf_printf(out, "CLASS%u", (unsigned)rr->class_);

@@ -380,7 +380,7 @@ static struct err from_text(const char *owner, const char *origin, uint32_t ttl,
     uint8_t origin_wire[NAME_WIRE_MAX];
     size_t origin_len = 0;
     size_t owner_len = 0;
-    struct dns_rr rr = {.class_ = RR_CLASS_IN, .ttl = ttl};
+    struct dns_rr rr = {.class_ = DNS_CLASS_IN, .ttl = ttl};
 
     if (origin != NULL) {
         TRY(rr_name_from_text(origin, strlen(origin), NULL, origin_wire, &origin_len));

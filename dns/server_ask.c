@@ -16,7 +16,6 @@
 /* A secret makes cookies for a day and is accepted for another one; RFC 7873 §7.1 wants at most 36
  * days. */
 #define COOKIE_DAY_MS (24 * 3600 * INT64_C(1000))
-#define RCODE_SERVFAIL 2u
 
 struct err dns_shared_init(struct dns_shared *shared, const struct dns_server_options *options)
 {

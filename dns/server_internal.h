@@ -12,6 +12,7 @@
 #include "dns/request_internal.h"
 #include "dns/server.h"
 #include "dns/tcp_link.h"
+#include "dns/wire.h"
 
 #define DNS_STACK_BYTES (256u * 1024u)
 #define DNS_TCP_SHARES_N 4096u /* counters of connections per address; a power of two */

@@ -4,20 +4,12 @@
 #include <string.h>
 
 #include "dns/request_internal.h"
+#include "dns/wire.h"
 #include "dns/zone_table.h"
 
 #include "core/util/clock.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
-
-#define HEADER_LEN 12u
-#define OPCODE_QUERY 0u
-#define OPCODE_UPDATE 5u
-#define RCODE_FORMERR 1u
-#define RCODE_SERVFAIL 2u
-#define RCODE_NOTIMP 4u
-#define RCODE_NOTAUTH 9u
-#define FLAG_TC 0x02u /* octet 2 */
 
 /* What one thread works with at a time: given out and taken back, so that the threads need no tools of
  * their own. */
@@ -133,11 +125,11 @@ static void send_answer(struct job *job, size_t len, bool is_signed)
     }
     if (len + room > limit) {
         size_t question_end = job->info.question_end;
-        len =
-            question_end >= HEADER_LEN && question_end + room <= limit ? question_end : HEADER_LEN;
+        len = question_end >= DNS_HEADER_LEN && question_end + room <= limit ? question_end
+                                                                             : DNS_HEADER_LEN;
         out[2] |= FLAG_TC;
         memset(out + 4, 0, 8);
-        out[5] = len > HEADER_LEN;
+        out[5] = len > DNS_HEADER_LEN;
     }
     struct err e = is_signed ? tsig_sign(&job->tsig, clock_unix_s(), out, &len, limit) : err_ok();
     if (e.code == ERR_OK) {
@@ -172,15 +164,16 @@ static void read_question(struct job *job)
     struct dns_name name;
     struct zone_match match;
     const uint8_t *p = job->packet;
-    size_t left = *job->len - HEADER_LEN; /* DNS threads hand on nothing shorter than a header */
-    size_t used = dns_name_read(p + HEADER_LEN, left, &name);
+    size_t left =
+        *job->len - DNS_HEADER_LEN; /* DNS threads hand on nothing shorter than a header */
+    size_t used = dns_name_read(p + DNS_HEADER_LEN, left, &name);
 
     if (used == 0 || left - used < 4) {
         return;
     }
-    p += HEADER_LEN + used;
-    job->info.type = (uint16_t)(p[0] << 8 | p[1]);
-    job->info.question_end = HEADER_LEN + used + 4;
+    p += DNS_HEADER_LEN + used;
+    job->info.type = (uint16_t)wire_get16(p);
+    job->info.question_end = DNS_HEADER_LEN + used + 4;
     const struct zone_snapshot *snap = zone_read_begin(job->seat->reader);
     if (zone_find(snap->table, &name, &match)) {
         job->info.zone = (int16_t)match.zone->index;
@@ -196,7 +189,7 @@ static void update(struct job *job)
         update_handle(o->update, job->packet, *job->len, &job->tsig, &job->peer, job->seat->out);
 
     send_answer(job, len, job->tsig.is_verified);
-    note(job, len > 3 ? job->seat->out[3] & 0x0fu : RCODE_SERVFAIL);
+    note(job, len > 3 ? job->seat->out[3] & RCODE_BITS : RCODE_SERVFAIL);
 }
 
 /* A plain question that was signed: answered as the DNS threads do it, from what we have ourselves. */
@@ -219,7 +212,7 @@ static void question(struct job *job)
 
 static void work(struct job *job)
 {
-    unsigned opcode = job->packet[2] >> 3 & 0x0fu;
+    unsigned opcode = wire_opcode(job->packet);
 
     job->info.opcode = (uint8_t)opcode;
     if (opcode == OPCODE_UPDATE) {
@@ -280,7 +273,8 @@ bool dns_service_may_transfer(void *ctx, struct dns_request *request)
     size_t *len = NULL;
     const uint8_t *p = dns_request_bytes(request, &len);
 
-    return *len > HEADER_LEN && dns_name_read(p + HEADER_LEN, *len - HEADER_LEN, &name) != 0 &&
+    return *len > DNS_HEADER_LEN &&
+           dns_name_read(p + DNS_HEADER_LEN, *len - DNS_HEADER_LEN, &name) != 0 &&
            transfer_may_come(service->o.transfer, name.wire, name.len, &peer);
 }
 

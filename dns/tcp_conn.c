@@ -19,7 +19,6 @@
 #define SMALL_LEN 4096u /* up to here what is left over is copied into the scratch buffer again */
 #define GROW_MIN 512u
 #define IOV_MAX_N 16u
-#define RCODE_SERVFAIL 2u
 
 static void drop_in(struct dns_tcp *tcp, struct tcp_conn *c)
 {
@@ -222,7 +221,7 @@ static size_t whole_message(const uint8_t *p, size_t left)
     if (left < TCP_FRAME_LEN) {
         return 0;
     }
-    size_t len = TCP_FRAME_LEN + ((size_t)p[0] << 8 | p[1]);
+    size_t len = TCP_FRAME_LEN + wire_get16(p);
     return left >= len ? len : 0;
 }
 
@@ -252,7 +251,7 @@ static bool answer_messages(struct dns_tcp *tcp, struct tcp_conn *c, const uint8
  * grows as octets come and not as they are announced. */
 static bool read_long(struct dns_tcp *tcp, struct tcp_conn *c)
 {
-    size_t whole = TCP_FRAME_LEN + ((size_t)c->in[0] << 8 | c->in[1]);
+    size_t whole = TCP_FRAME_LEN + wire_get16(c->in);
     size_t cap = c->in_len < c->in_cap ? c->in_cap : 2 * (size_t)c->in_cap;
     size_t used = 0;
 

@@ -14,10 +14,6 @@
 #define WAITING_MAX (128u * 1024u) /* octets on their way before the next message is made */
 #define COMPARE_FROM (64u * 1024u) /* shorter differences are not compared with the zone */
 #define REFUSED_LINES_PER_MINUTE 60u
-#define EDE_PROHIBITED 18u /* RFC 8914 §4.19 */
-#define EDE_NOT_AUTHORITATIVE 20u
-#define EDE_NONE 0u   /* none is sent */
-#define FLAG_TC 0x02u /* in the third octet */
 
 struct transfer {
     struct transfer_options options;
@@ -246,7 +242,7 @@ static bool take_change(void *arg, bool is_add, const struct dns_rr *rr)
 {
     struct job *job = arg;
 
-    return rr->type == TYPE_SOA ||
+    return rr->type == DNS_TYPE_SOA ||
            transfer_rows_put(&job->rows, is_add ? ROW_ADDED : ROW_REMOVED, rr);
 }
 
@@ -259,12 +255,6 @@ static struct err whole_zone(struct job *job, struct db *db, size_t stop_at)
     TRY(records_write_out(job->transfer->options.records, db, job->zone, &job->soa, take_record,
                           job));
     return err_ok();
-}
-
-/* Serial number arithmetic (RFC 1982 §3.2): is a newer than b, or the same? */
-static bool is_as_new(uint32_t a, uint32_t b)
-{
-    return a - b < 0x80000000u;
 }
 
 /* A difference longer than the zone helps nobody: the shorter one is sent. */
@@ -307,7 +297,8 @@ static struct err gather(struct db *db, void *arg)
         return e;
     }
     TRY(whole_zone(job, db, 0));
-    if (is_as_new(job->query.serial, transfer_soa_serial(&job->soa))) {
+    const uint32_t serial = wire_soa_serial(job->soa.rdata, job->soa.rdata_len);
+    if (job->query.serial == serial || serial_is_newer(job->query.serial, serial)) {
         job->kind = TRANSFER_SOA_ALONE;
     }
     return err_ok();
@@ -377,7 +368,7 @@ static bool write_udp(struct job *job, size_t *records_n)
 static void log_end(const struct job *job, bool is_done, size_t records_n)
 {
     static const char *const KINDS[] = {"AXFR", "IXFR", "SOA"};
-    uint32_t serial = transfer_soa_serial(&job->soa);
+    uint32_t serial = wire_soa_serial(job->soa.rdata, job->soa.rdata_len);
     bool is_soa = job->kind == TRANSFER_SOA_ALONE;
     bool is_ahead = is_soa && job->is_tcp && job->query.serial != serial;
     const char *msg = NULL;

@@ -15,20 +15,12 @@
 #include "core/util/err.h"
 #include "core/util/name.h"
 #include "dns/rr.h"
+#include "dns/wire.h"
 
 #define TRANSFER_MEMORY_MAX (256u * 1024u * 1024u) /* rows of all transfers under way */
 #define TRANSFER_MESSAGE_SOFT 16384u               /* messages are filled to about this */
 #define TRANSFER_MESSAGE_MAX 65535u
-#define TRANSFER_SOA_RDATA_MAX (2u * NAME_WIRE_MAX + 20u)
-
-#define TYPE_SOA 6u
-#define TYPE_OPT 41u
-#define TYPE_IXFR 251u
-#define TYPE_AXFR 252u
-#define RCODE_FORMERR 1u
-#define RCODE_SERVFAIL 2u
-#define RCODE_REFUSED 5u
-#define RCODE_NOTAUTH 9u
+#define TRANSFER_SOA_RDATA_MAX (2u * NAME_WIRE_MAX + DNS_SOA_NUMBERS_LEN)
 
 /* --- the request -------------------------------------------------------------------------------- */
 struct transfer_query {
@@ -44,8 +36,6 @@ struct transfer_query {
 /* A whole AXFR or IXFR query without its TSIG. 0, or the RCODE of its refusal: FORMERR (broken,
  * octets behind its end, IXFR without exactly one SOA of the zone; RFC 1995 §3), REFUSED (class). */
 unsigned transfer_query_read(const uint8_t *packet, size_t len, struct transfer_query *out);
-/* The serial in an SOA's RDATA of rr.h; 0 when it is too short to be one. */
-uint32_t transfer_soa_serial(const struct dns_rr *soa);
 
 /* --- rows ---------------------------------------------------------------------------------------- */
 struct rows_chunk;

@@ -5,26 +5,6 @@
 #include "dns/answer.h"
 #include "dns/transfer_int.h"
 
-#define HEADER_LEN 12u
-#define OPT_LEN 11u
-#define POINTER 0xc000u
-#define POINTER_MAX 0x3fffu
-#define FLAGS_ANSWER 0x8400u /* QR, AA */
-#define FLAG_RD 0x0100u
-#define OPT_DO 0x8000u
-
-static void put_u16(uint8_t *at, uint16_t v)
-{
-    at[0] = (uint8_t)(v >> 8);
-    at[1] = (uint8_t)v;
-}
-
-static void put_u32(uint8_t *at, uint32_t v)
-{
-    put_u16(at, (uint16_t)(v >> 16));
-    put_u16(at + 2, (uint16_t)v);
-}
-
 /* Where the labels of a name begin, the root's not counted. */
 static unsigned labels_of(const uint8_t *name, uint8_t at[WRITER_LABELS])
 {
@@ -41,12 +21,12 @@ void transfer_message_begin(struct transfer_writer *writer, bool is_first)
     const struct transfer_query *query = writer->query;
     uint8_t starts[WRITER_LABELS];
 
-    memset(writer->data, 0, HEADER_LEN);
-    put_u16(writer->data, query->id);
-    put_u16(writer->data + 2, (uint16_t)(FLAGS_ANSWER | (query->has_rd ? FLAG_RD : 0u)));
-    put_u16(writer->data + 4, 1); /* in every message: RFC 5936 §2.2.1 leaves it open */
-    memcpy(writer->data + HEADER_LEN, query->question, query->question_len);
-    writer->len = HEADER_LEN + query->question_len;
+    memset(writer->data, 0, DNS_HEADER_LEN);
+    wire_put16(writer->data, query->id);
+    writer->data[2] = (uint8_t)(FLAG_QR | FLAG_AA | (query->has_rd ? FLAG_RD : 0));
+    wire_put16(writer->data + 4, 1); /* in every message: RFC 5936 §2.2.1 leaves it open */
+    memcpy(writer->data + DNS_HEADER_LEN, query->question, query->question_len);
+    writer->len = DNS_HEADER_LEN + query->question_len;
     writer->records_n = 0;
     writer->has_opt = is_first && query->has_opt;
     /* A name in the question that is spelled otherwise may not be pointed at: RFC 5936 §3.4. */
@@ -54,7 +34,7 @@ void transfer_message_begin(struct transfer_writer *writer, bool is_first)
     memcpy(writer->last, query->zone, query->zone_len);
     unsigned n = labels_of(writer->last, starts);
     for (unsigned i = 0; query->is_lower && i < n; i++) {
-        writer->offset[n - i] = (uint16_t)(HEADER_LEN + starts[i]);
+        writer->offset[n - i] = (uint16_t)(DNS_HEADER_LEN + starts[i]);
     }
 }
 
@@ -85,7 +65,7 @@ static void remember(struct transfer_writer *writer, const struct transfer_row *
 {
     for (unsigned i = shared + 1; i < WRITER_LABELS; i++) {
         size_t at = i <= n ? writer->len + starts[n - i] : 0;
-        writer->offset[i] = at <= POINTER_MAX ? (uint16_t)at : 0;
+        writer->offset[i] = at <= DNS_POINTER_MAX ? (uint16_t)at : 0;
     }
     memcpy(writer->last, row->owner, row->owner_len);
 }
@@ -99,7 +79,7 @@ bool transfer_message_put(struct transfer_writer *writer, const struct transfer_
     size_t need = labels_len + (shared == 0 ? 1u : 2u) + 10u + row->rdata_len;
     size_t limit = writer->records_n == 0 ? writer->hard : writer->soft;
 
-    if (writer->len + need + (writer->has_opt ? OPT_LEN : 0) > limit ||
+    if (writer->len + need + (writer->has_opt ? DNS_OPT_LEN : 0) > limit ||
         writer->records_n == UINT16_MAX) {
         return false;
     }
@@ -109,15 +89,15 @@ bool transfer_message_put(struct transfer_writer *writer, const struct transfer_
     if (shared == 0) {
         *at++ = 0;
     } else {
-        put_u16(at, (uint16_t)(POINTER | writer->offset[shared]));
+        wire_put16(at, DNS_POINTER | writer->offset[shared]);
         at += 2;
     }
-    put_u16(at, row->type);
-    put_u16(at + 2, RR_CLASS_IN);
-    put_u32(at + 4, row->ttl);
-    put_u16(at + 8, (uint16_t)row->rdata_len);
+    wire_put16(at, row->type);
+    wire_put16(at + 2, DNS_CLASS_IN);
+    wire_put32(at + 4, row->ttl);
+    wire_put16(at + 8, row->rdata_len);
     if (row->rdata_len > 0) {
-        memcpy(at + 10, row->rdata, row->rdata_len);
+        memcpy(at + DNS_RR_HEAD_LEN, row->rdata, row->rdata_len);
     }
     remember(writer, row, starts, n, shared);
     writer->len += need;
@@ -127,15 +107,15 @@ bool transfer_message_put(struct transfer_writer *writer, const struct transfer_
 
 void transfer_message_end(struct transfer_writer *writer)
 {
-    put_u16(writer->data + 6, writer->records_n);
+    wire_put16(writer->data + 6, writer->records_n);
     if (writer->has_opt) {
         uint8_t *at = writer->data + writer->len;
-        memset(at, 0, OPT_LEN);
-        put_u16(at + 1, TYPE_OPT);
-        put_u16(at + 3, DNS_UDP_EDNS_MAX);
-        put_u32(at + 5, writer->query->has_do ? OPT_DO : 0);
-        writer->len += OPT_LEN;
-        put_u16(writer->data + 10, 1);
+        memset(at, 0, DNS_OPT_LEN);
+        wire_put16(at + 1, DNS_TYPE_OPT);
+        wire_put16(at + 3, DNS_UDP_EDNS_MAX);
+        wire_put32(at + 5, writer->query->has_do ? EDNS_DO : 0);
+        writer->len += DNS_OPT_LEN;
+        wire_put16(writer->data + 10, 1);
     }
     assert(writer->len <= writer->hard);
 }
@@ -173,17 +153,17 @@ static bool write_soa(struct transfer_send *send, uint32_t serial)
     const struct dns_rr *soa = send->soa;
     uint8_t rdata[TRANSFER_SOA_RDATA_MAX];
 
-    if (soa->rdata_len > sizeof(rdata) || soa->rdata_len < 20) {
+    if (soa->rdata_len > sizeof(rdata) || soa->rdata_len < DNS_SOA_NUMBERS_LEN) {
         send->is_too_long = true;
         return false;
     }
     memcpy(rdata, soa->rdata, soa->rdata_len);
-    put_u32(rdata + soa->rdata_len - 20, serial);
+    wire_put32(rdata + soa->rdata_len - DNS_SOA_NUMBERS_LEN, serial);
     const struct transfer_row row = {.owner = soa->owner,
                                      .owner_len = soa->owner_len,
                                      .rdata = rdata,
                                      .rdata_len = soa->rdata_len,
-                                     .type = TYPE_SOA,
+                                     .type = DNS_TYPE_SOA,
                                      .ttl = soa->ttl};
     return write_row(send, &row);
 }
@@ -216,7 +196,7 @@ static bool write_rows(struct transfer_send *send)
 
 bool transfer_write(struct transfer_send *send, enum transfer_kind kind)
 {
-    uint32_t serial = transfer_soa_serial(send->soa);
+    uint32_t serial = wire_soa_serial(send->soa->rdata, send->soa->rdata_len);
 
     transfer_message_begin(send->writer, true);
     if (!write_soa(send, serial)) {

@@ -4,12 +4,6 @@
 #include "core/util/mem.h"
 #include "dns/transfer_int.h"
 
-#define HEADER_LEN 12u
-#define OPT_DO 0x8000u
-#define FLAG_QR 0x8000u
-#define FLAG_RD 0x0100u
-#define OPCODE_MASK 0x7800u
-
 static uint8_t lower(uint8_t c)
 {
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
@@ -42,12 +36,12 @@ static bool read_serial(const uint8_t *packet, size_t len, size_t *pos, struct t
 {
     AUTO(rr_clear) struct dns_rr soa = {0};
 
-    if (rr_from_packet(packet, len, pos, &soa).code != ERR_OK || soa.type != TYPE_SOA ||
-        soa.class_ != RR_CLASS_IN || soa.owner_len != out->zone_len ||
-        memcmp(soa.owner, out->zone, out->zone_len) != 0 || soa.rdata_len < 20) {
+    if (rr_from_packet(packet, len, pos, &soa).code != ERR_OK || soa.type != DNS_TYPE_SOA ||
+        soa.class_ != DNS_CLASS_IN || soa.owner_len != out->zone_len ||
+        memcmp(soa.owner, out->zone, out->zone_len) != 0 || soa.rdata_len < DNS_SOA_NUMBERS_LEN) {
         return false;
     }
-    out->serial = transfer_soa_serial(&soa);
+    out->serial = wire_soa_serial(soa.rdata, soa.rdata_len);
     return true;
 }
 
@@ -80,12 +74,12 @@ static bool read_additional(struct rd *rd, unsigned n, struct transfer_query *ou
         (void)rd_u16(rd);
         uint32_t ttl = rd_u32(rd);
         (void)rd_bytes(rd, rd_u16(rd));
-        if (rd->failed || (type == TYPE_OPT && (out->has_opt || !is_root))) {
+        if (rd->failed || (type == DNS_TYPE_OPT && (out->has_opt || !is_root))) {
             return false;
         }
-        if (type == TYPE_OPT) {
+        if (type == DNS_TYPE_OPT) {
             out->has_opt = true;
-            out->has_do = (ttl & OPT_DO) != 0;
+            out->has_do = (ttl & EDNS_DO) != 0;
         }
     }
     return rd->left == 0;
@@ -97,12 +91,13 @@ unsigned transfer_query_read(const uint8_t *packet, size_t len, struct transfer_
 
     memset(out, 0, sizeof(*out));
     out->id = rd_u16(&rd);
-    uint16_t flags = rd_u16(&rd);
+    uint8_t flags = rd_u8(&rd);
+    (void)rd_u8(&rd);
     uint16_t questions_n = rd_u16(&rd);
     uint16_t answers_n = rd_u16(&rd);
     uint16_t authority_n = rd_u16(&rd);
     uint16_t additional_n = rd_u16(&rd);
-    if (rd.failed || (flags & (FLAG_QR | OPCODE_MASK)) != 0 || questions_n != 1 || answers_n != 0) {
+    if (rd.failed || (flags & (FLAG_QR | OPCODE_BITS)) != 0 || questions_n != 1 || answers_n != 0) {
         return RCODE_FORMERR;
     }
     out->has_rd = (flags & FLAG_RD) != 0;
@@ -113,12 +108,12 @@ unsigned transfer_query_read(const uint8_t *packet, size_t len, struct transfer_
     uint16_t type = rd_u16(&rd);
     uint16_t class = rd_u16(&rd);
     out->question_len = (size_t)(rd.p - out->question);
-    out->is_ixfr = type == TYPE_IXFR;
-    if (rd.failed || (type != TYPE_AXFR && type != TYPE_IXFR) ||
+    out->is_ixfr = type == DNS_TYPE_IXFR;
+    if (rd.failed || (type != DNS_TYPE_AXFR && type != DNS_TYPE_IXFR) ||
         authority_n != (out->is_ixfr ? 1 : 0)) {
         return RCODE_FORMERR;
     }
-    size_t pos = HEADER_LEN + out->question_len;
+    size_t pos = DNS_HEADER_LEN + out->question_len;
     if (out->is_ixfr && !read_serial(packet, len, &pos, out)) {
         return RCODE_FORMERR;
     }
@@ -126,14 +121,5 @@ unsigned transfer_query_read(const uint8_t *packet, size_t len, struct transfer_
     if (!read_additional(&rd, additional_n, out)) {
         return RCODE_FORMERR;
     }
-    return class == RR_CLASS_IN ? 0 : RCODE_REFUSED;
-}
-
-uint32_t transfer_soa_serial(const struct dns_rr *soa)
-{
-    if (soa->rdata_len < 20) {
-        return 0;
-    }
-    struct rd rd = rd_init(soa->rdata + soa->rdata_len - 20, 4);
-    return rd_u32(&rd);
+    return class == DNS_CLASS_IN ? 0 : RCODE_REFUSED;
 }

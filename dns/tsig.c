@@ -78,22 +78,11 @@ void tsig_clear(struct tsig *tsig)
 
 /* --- the MAC ---------------------------------------------------------------------------------- */
 
-static void put_u16(uint8_t *p, unsigned v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)(v & 0xff);
-}
-
-static unsigned get_u16(const uint8_t *p)
-{
-    return (unsigned)p[0] << 8 | p[1];
-}
-
 static void hmac_time(struct hmac *hmac, uint64_t time, uint16_t fudge)
 {
-    hmac_put_u16(hmac, (uint16_t)(time >> 32 & 0xffff));
-    hmac_put_u16(hmac, (uint16_t)(time >> 16 & 0xffff));
-    hmac_put_u16(hmac, (uint16_t)(time & 0xffff));
+    hmac_put_u16(hmac, (uint16_t)(time >> 32));
+    hmac_put_u16(hmac, (uint16_t)(time >> 16));
+    hmac_put_u16(hmac, (uint16_t)time);
     hmac_put_u16(hmac, fudge);
 }
 
@@ -113,7 +102,7 @@ static struct err mac_of(const struct signing *s, uint8_t out[HMAC_LEN_MAX])
 {
     AUTO(hmac_freep) struct hmac *hmac = NULL;
     const struct tsig *t = s->tsig;
-    static const uint8_t CLASS_TTL[] = {0, TSIG_CLASS_ANY, 0, 0, 0, 0};
+    static const uint8_t CLASS_TTL[] = {0, DNS_CLASS_ANY, 0, 0, 0, 0};
 
     TRY(hmac_begin(hmac_of(t->alg), t->key, t->key_len, &hmac));
     if (s->is_answer) {
@@ -277,9 +266,10 @@ enum tsig_verdict tsig_check(const struct tsig_options *options, uint8_t *packet
         tsig_clear(tsig);
         return TSIG_FORMERR;
     }
-    const struct signing signing = {tsig, &rr, packet, rr.start, get_u16(packet + 10) - 1, false};
+    const struct signing signing = {tsig, &rr, packet, rr.start, wire_get16(packet + 10) - 1,
+                                    false};
     enum tsig_verdict verdict = judge(options, &rr, &signing, tsig);
-    put_u16(packet + 10, get_u16(packet + 10) - 1);
+    wire_put16(packet + 10, wire_get16(packet + 10) - 1);
     *len = rr.start;
     return verdict;
 }
@@ -315,9 +305,8 @@ static uint8_t *put_bytes(uint8_t *p, const void *data, size_t len)
 
 static uint8_t *put_time(uint8_t *p, uint64_t time)
 {
-    put_u16(p, (unsigned)(time >> 32 & 0xffff));
-    put_u16(p + 2, (unsigned)(time >> 16 & 0xffff));
-    put_u16(p + 4, (unsigned)(time & 0xffff));
+    wire_put16(p, time >> 32);
+    wire_put32(p + 2, (uint32_t)time);
     return p + 6;
 }
 
@@ -326,21 +315,21 @@ static void append(uint8_t *packet, size_t *len, const struct tsig_rr *rr)
 {
     uint8_t *p = put_bytes(packet + *len, rr->key_name, rr->key_name_len);
 
-    put_u16(p, TSIG_TYPE);
-    put_u16(p + 2, TSIG_CLASS_ANY);
+    wire_put16(p, DNS_TYPE_TSIG);
+    wire_put16(p + 2, DNS_CLASS_ANY);
     memset(p + 4, 0, 4);
-    put_u16(p + 8, (unsigned)(rr->alg_name_len + 16 + rr->mac_len + rr->other_len));
+    wire_put16(p + 8, rr->alg_name_len + 16 + rr->mac_len + rr->other_len);
     p = put_bytes(p + 10, rr->alg_name, rr->alg_name_len);
     p = put_time(p, rr->time);
-    put_u16(p, rr->fudge);
-    put_u16(p + 2, (unsigned)rr->mac_len);
+    wire_put16(p, rr->fudge);
+    wire_put16(p + 2, rr->mac_len);
     p = put_bytes(p + 4, rr->mac, rr->mac_len);
-    put_u16(p, rr->original_id);
-    put_u16(p + 2, rr->error);
-    put_u16(p + 4, (unsigned)rr->other_len);
+    wire_put16(p, rr->original_id);
+    wire_put16(p + 2, rr->error);
+    wire_put16(p + 4, rr->other_len);
     p = put_bytes(p + 6, rr->other, rr->other_len);
     *len = (size_t)(p - packet);
-    put_u16(packet + 10, get_u16(packet + 10) + 1);
+    wire_put16(packet + 10, wire_get16(packet + 10) + 1);
 }
 
 static struct err sign(struct tsig *tsig, const struct signing *signing, struct tsig_rr *rr,
@@ -367,14 +356,14 @@ static void fill_rr(const struct tsig *tsig, int64_t now_unix, const uint8_t *pa
     rr->alg_name_len = tsig->alg_name_len;
     rr->time = now_unix < 0 ? 0 : (uint64_t)now_unix & TIME_MAX;
     rr->fudge = TSIG_FUDGE_S;
-    rr->original_id = (uint16_t)get_u16(packet);
+    rr->original_id = (uint16_t)wire_get16(packet);
     rr->error = tsig->error;
 }
 
 static struct err check_room(const struct tsig *tsig, const uint8_t *packet, size_t len, size_t cap)
 {
     if (len < DNS_HEADER_LEN || len > cap || cap - len < tsig_room(tsig) ||
-        get_u16(packet + 10) == UINT16_MAX) {
+        wire_get16(packet + 10) == UINT16_MAX) {
         FAIL(ERR_LIMIT, "tsig: no room for the signature behind %zu octets of %zu", len, cap);
     }
     return err_ok();
@@ -402,7 +391,7 @@ struct err tsig_sign(struct tsig *tsig, int64_t now_unix, uint8_t *packet, size_
         rr.time = tsig->time;
         rr.fudge = tsig->fudge;
     }
-    const struct signing signing = {tsig, &rr, packet, *len, get_u16(packet + 10), true};
+    const struct signing signing = {tsig, &rr, packet, *len, wire_get16(packet + 10), true};
     TRY(sign(tsig, &signing, &rr, packet, len));
     tsig->is_continued = true;
     return err_ok();
@@ -443,7 +432,7 @@ struct err tsig_sign_request(struct access *access, const char *client, int64_t 
     fill_rr(tsig, now_unix, packet, &rr);
     tsig->time = rr.time;
     tsig->fudge = rr.fudge;
-    const struct signing signing = {tsig, &rr, packet, *len, get_u16(packet + 10), false};
+    const struct signing signing = {tsig, &rr, packet, *len, wire_get16(packet + 10), false};
     return sign(tsig, &signing, &rr, packet, len);
 }
 
@@ -459,7 +448,7 @@ bool tsig_check_answer(struct tsig *tsig, int64_t now_unix, const uint8_t *packe
         !is_mac_len_possible(tsig, rr.mac_len) || rr.mac_len < TSIG_MAC_MIN) {
         return false;
     }
-    const struct signing signing = {tsig, &rr, packet, rr.start, get_u16(packet + 10) - 1, true};
+    const struct signing signing = {tsig, &rr, packet, rr.start, wire_get16(packet + 10) - 1, true};
     struct err e = mac_of(&signing, mac);
     bool is_equal = e.code == ERR_OK && ct_equal(mac, rr.mac_len, rr.mac, rr.mac_len);
     mem_wipe(mac, sizeof(mac));

@@ -3,9 +3,8 @@
 #define DNS_TSIG_INT_H
 
 #include "dns/tsig.h"
+#include "dns/wire.h"
 
-#define TSIG_TYPE 250u
-#define TSIG_CLASS_ANY 255u
 #define TSIG_OTHER_MAX 6u /* octets of other data that we send */
 
 /* A TSIG record in its packet; the pointers borrow from it. */

@@ -5,18 +5,11 @@
 #include "dns/query.h"
 #include "dns/tsig_int.h"
 
-#define POINTER_BITS 0xc0u
-
 struct walk {
     const uint8_t *packet;
     size_t len;
     size_t pos;
 };
-
-static uint16_t u16_at(const uint8_t *p)
-{
-    return (uint16_t)((unsigned)p[0] << 8 | p[1]);
-}
 
 /* Step over a name; what its pointer, if any, leads to is not looked at. */
 static bool skip_name(struct walk *w)
@@ -25,11 +18,11 @@ static bool skip_name(struct walk *w)
 
     while (w->pos < w->len) {
         uint8_t n = w->packet[w->pos];
-        if ((n & POINTER_BITS) == POINTER_BITS) {
+        if ((n & DNS_POINTER_BITS) == DNS_POINTER_BITS) {
             w->pos += 2;
             return w->pos <= w->len;
         }
-        if ((n & POINTER_BITS) != 0) {
+        if ((n & DNS_POINTER_BITS) != 0) {
             return false;
         }
         name_len += n + 1u;
@@ -59,18 +52,19 @@ static bool read_name(const struct walk *w, size_t pos, uint8_t out[NAME_WIRE_MA
 
     while (pos < w->len) {
         uint8_t n = w->packet[pos];
-        if ((n & POINTER_BITS) == POINTER_BITS) {
+        if ((n & DNS_POINTER_BITS) == DNS_POINTER_BITS) {
             if (pos + 2 > w->len) {
                 return false;
             }
-            pos = u16_at(w->packet + pos) & 0x3fffu;
+            pos = wire_get16(w->packet + pos) & DNS_POINTER_MAX;
             if (pos >= lowest || pos < DNS_HEADER_LEN) {
                 return false;
             }
             lowest = pos;
             continue;
         }
-        if ((n & POINTER_BITS) != 0 || pos + 1u + n > w->len || n_out + 1u + n > NAME_WIRE_MAX) {
+        if ((n & DNS_POINTER_BITS) != 0 || pos + 1u + n > w->len ||
+            n_out + 1u + n > NAME_WIRE_MAX) {
             return false;
         }
         out[n_out] = n;
@@ -136,16 +130,16 @@ struct rr_head {
 static bool skip_rr(struct walk *w, struct rr_head *head)
 {
     head->start = w->pos;
-    if (!skip_name(w) || w->len - w->pos < 10) {
+    if (!skip_name(w) || w->len - w->pos < DNS_RR_HEAD_LEN) {
         return false;
     }
     const uint8_t *p = w->packet + w->pos;
-    head->type = u16_at(p);
-    head->class_ = u16_at(p + 2);
-    head->ttl = (uint32_t)u16_at(p + 4) << 16 | u16_at(p + 6);
-    head->rdata_len = u16_at(p + 8);
-    head->rdata = p + 10;
-    w->pos += 10;
+    head->type = (uint16_t)wire_get16(p);
+    head->class_ = (uint16_t)wire_get16(p + 2);
+    head->ttl = wire_get32(p + 4);
+    head->rdata_len = wire_get16(p + 8);
+    head->rdata = p + DNS_RR_HEAD_LEN;
+    w->pos += DNS_RR_HEAD_LEN;
     if (w->len - w->pos < head->rdata_len) {
         return false;
     }
@@ -156,10 +150,10 @@ static bool skip_rr(struct walk *w, struct rr_head *head)
 static bool skip_questions(struct walk *w, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        if (!skip_name(w) || w->len - w->pos < 4) {
+        if (!skip_name(w) || w->len - w->pos < DNS_QUESTION_TAIL_LEN) {
             return false;
         }
-        w->pos += 4;
+        w->pos += DNS_QUESTION_TAIL_LEN;
     }
     return true;
 }
@@ -169,22 +163,22 @@ enum tsig_find tsig_find(const uint8_t *packet, size_t len, struct tsig_rr *out)
     struct walk w = {packet, len, DNS_HEADER_LEN};
     struct rr_head head;
 
-    if (len < DNS_HEADER_LEN || !skip_questions(&w, u16_at(packet + 4))) {
+    if (len < DNS_HEADER_LEN || !skip_questions(&w, wire_get16(packet + 4))) {
         return TSIG_FIND_BROKEN;
     }
-    const unsigned additional_n = u16_at(packet + 10);
-    const unsigned n = (unsigned)u16_at(packet + 6) + u16_at(packet + 8) + additional_n;
+    const unsigned additional_n = wire_get16(packet + 10);
+    const unsigned n = wire_get16(packet + 6) + wire_get16(packet + 8) + additional_n;
     for (unsigned i = 0; i < n; i++) {
         if (!skip_rr(&w, &head)) {
             return TSIG_FIND_BROKEN;
         }
-        if (head.type != TSIG_TYPE) {
+        if (head.type != DNS_TYPE_TSIG) {
             continue;
         }
         memset(out, 0, sizeof(*out));
         out->start = head.start;
         bool is_right_there = additional_n > 0 && i + 1 == n && w.pos == w.len &&
-                              head.class_ == TSIG_CLASS_ANY && head.ttl == 0;
+                              head.class_ == DNS_CLASS_ANY && head.ttl == 0;
         return is_right_there && read_name(&w, head.start, out->key_name, &out->key_name_len) &&
                        read_rdata(head.rdata, head.rdata_len, out)
                    ? TSIG_FIND_ONE

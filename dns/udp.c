@@ -16,11 +16,6 @@
  * equal offsets of neighbours off one cache set. */
 #define QUERY_MAX (2048u + 64u)
 #define ANSWER_MAX (DNS_UDP_EDNS_MAX + 48u)
-#define FLAG_QR 0x80u /* octet 2 */
-#define FLAG_TC 0x02u
-#define KEPT_BITS 0x79u /* opcode and RD */
-#define FLAG_RA 0x80u   /* octet 3 */
-#define HEADER_LEN 12u
 
 struct udp_batch {
     struct mmsghdr in[DNS_UDP_BATCH], out[DNS_UDP_BATCH];
@@ -110,16 +105,16 @@ static void free_interface(struct msghdr *m)
 static size_t slip(const uint8_t *query, const struct answer_info *info, bool is_begun,
                    uint8_t *out)
 {
-    size_t len = info->question_end >= HEADER_LEN ? info->question_end : HEADER_LEN;
+    size_t len = info->question_end >= DNS_HEADER_LEN ? info->question_end : DNS_HEADER_LEN;
 
     if (!is_begun) {
         memcpy(out, query, len);
-        out[2] = (uint8_t)(FLAG_QR | (query[2] & KEPT_BITS));
+        out[2] = (uint8_t)(FLAG_QR | (query[2] & (OPCODE_BITS | FLAG_RD)));
         out[3] = FLAG_RA;
     }
     out[2] |= FLAG_TC;
     memset(out + 4, 0, 8);
-    out[5] = len > HEADER_LEN;
+    out[5] = len > DNS_HEADER_LEN;
     return len;
 }
 

@@ -54,7 +54,7 @@ static struct err refuse_behind_prerequisites(struct update_job *job, struct err
 {
     const struct delegate_refusal refusal = job->refusal;
     const struct update_rr *at = job->refused;
-    const enum update_rcode rcode = job->rcode;
+    const enum dns_rcode rcode = job->rcode;
 
     if (job->message.prerequisites_n == 0) {
         return refused;
@@ -78,7 +78,7 @@ static struct err run(struct update_job *job)
     struct store *store = job->u->with.store;
     struct err e = update_judge(job);
 
-    if (e.code == ERR_REJECTED && job->rcode == UPDATE_REFUSED) {
+    if (e.code == ERR_REJECTED && job->rcode == RCODE_REFUSED) {
         return refuse_behind_prerequisites(job, e);
     }
     TRY(e);
@@ -101,10 +101,10 @@ static void handle(struct update_job *job, const uint8_t *packet, size_t len,
     /* Strangers make us look at the zone's name only: reading a record costs more than it does to send. */
     job->rcode = tsig->is_verified ? update_read(packet, len, &job->message, &why)
                                    : update_read_head(packet, len, &job->message, &why);
-    if (job->rcode != UPDATE_NOERROR) {
+    if (job->rcode != RCODE_NOERROR) {
         e = update_reject(job, job->rcode, NULL, "%s", why);
     } else if (!tsig->is_verified) {
-        e = update_reject(job, UPDATE_REFUSED, NULL,
+        e = update_reject(job, RCODE_REFUSED, NULL,
                           "the update is not signed: give the program a client's name and secret "
                           "as TSIG key (hmac-sha256)");
     } else {
@@ -113,7 +113,7 @@ static void handle(struct update_job *job, const uint8_t *packet, size_t len,
     if (e.code == ERR_REJECTED) {
         update_say_refused(job);
     } else if (e.code != ERR_OK) {
-        job->rcode = UPDATE_SERVFAIL;
+        job->rcode = RCODE_SERVFAIL;
         log_err(LOG_ERROR, "dns.update.failed", e);
     }
 }
@@ -125,7 +125,7 @@ static size_t answer(const struct update_job *job, const uint8_t *packet, uint8_
 
     memset(out, 0, DNS_HEADER_LEN);
     memcpy(out, packet, 2);
-    out[2] = (uint8_t)(0x80u | (packet[2] & 0x78u));
+    out[2] = (uint8_t)(FLAG_QR | (packet[2] & OPCODE_BITS));
     out[3] = (uint8_t)job->rcode;
     out[5] = job->message.zone_end == 0 ? 0 : 1;
     memcpy(out + DNS_HEADER_LEN, packet + DNS_HEADER_LEN, len - DNS_HEADER_LEN);

@@ -23,7 +23,7 @@ static bool is_wanted(const struct look *look, uint16_t type, const uint8_t *rda
 
     for (size_t i = 0; i < m->prerequisites_n; i++) {
         const struct dns_rr *rr = &m->prerequisites[i].rr;
-        if (rr->class_ == RR_CLASS_IN && rr->type == type && rr->rdata_len == len &&
+        if (rr->class_ == DNS_CLASS_IN && rr->type == type && rr->rdata_len == len &&
             rr->owner_len == look->one->rr.owner_len &&
             memcmp(rr->owner, look->one->rr.owner, rr->owner_len) == 0 &&
             (len == 0 || memcmp(rr->rdata, rdata, len) == 0)) {
@@ -86,18 +86,18 @@ static struct err check_existence(struct update_job *job, struct db *db, size_t 
     const struct update_rr *one = &job->message.prerequisites[i];
     struct look look = {job, one, 0, false, false};
     bool is_name = one->rr.type == DNS_TYPE_ANY;
-    bool is_wanted_there = one->rr.class_ == RR_CLASS_ANY;
+    bool is_wanted_there = one->rr.class_ == DNS_CLASS_ANY;
 
     TRY(look_at(&look, db, update_target_of(job, false, i)));
     if ((look.found_n > 0) == is_wanted_there) {
         return err_ok();
     }
     if (is_name) {
-        return update_reject(job, is_wanted_there ? UPDATE_NXDOMAIN : UPDATE_YXDOMAIN, one,
+        return update_reject(job, is_wanted_there ? RCODE_NXDOMAIN : RCODE_YXDOMAIN, one,
                              "prerequisite: the name is %s",
                              is_wanted_there ? "not in use" : "in use");
     }
-    return update_reject(job, is_wanted_there ? UPDATE_NXRRSET : UPDATE_YXRRSET, one,
+    return update_reject(job, is_wanted_there ? RCODE_NXRRSET : RCODE_YXRRSET, one,
                          "prerequisite: the RRset %s",
                          is_wanted_there ? "does not exist" : "exists");
 }
@@ -129,7 +129,7 @@ static struct err check_equality(struct update_job *job, struct db *db, size_t f
     }
     TRY(look_at(&look, db, update_target_of(job, false, first)));
     if (look.is_different || look.found_n != wanted_n) {
-        return update_reject(job, UPDATE_NXRRSET, one,
+        return update_reject(job, RCODE_NXRRSET, one,
                              "prerequisite: the RRset does not exist with these values");
     }
     return err_ok();
@@ -140,12 +140,12 @@ struct err update_prerequisites(struct update_job *job, struct db *db)
     const struct update_message *m = &job->message;
 
     for (size_t i = 0; i < m->prerequisites_n; i++) {
-        if (m->prerequisites[i].rr.class_ != RR_CLASS_IN) {
+        if (m->prerequisites[i].rr.class_ != DNS_CLASS_IN) {
             TRY(check_existence(job, db, i));
         }
     }
     for (size_t i = 0; i < m->prerequisites_n; i++) {
-        if (m->prerequisites[i].rr.class_ == RR_CLASS_IN) {
+        if (m->prerequisites[i].rr.class_ == DNS_CLASS_IN) {
             TRY(check_equality(job, db, i));
         }
     }
@@ -166,17 +166,17 @@ static struct err change_value(struct update_job *job, struct db *db, size_t i,
     struct delegate_place *place = update_target_of(job, true, i)->place;
     char value[TXT_VALUE_LEN + 1];
 
-    if (one->rr.class_ == RR_CLASS_ANY) {
+    if (one->rr.class_ == DNS_CLASS_ANY) {
         return delegate_place_remove(place, db, NULL, change);
     }
     memcpy(value, one->rr.rdata + 1, TXT_VALUE_LEN); /* its form was checked */
     value[TXT_VALUE_LEN] = '\0';
-    if (one->rr.class_ == RR_CLASS_NONE) {
+    if (one->rr.class_ == DNS_CLASS_NONE) {
         return delegate_place_remove(place, db, value, change);
     }
     struct err e = delegate_place_put(place, db, value, change, &job->refusal);
     if (e.code == ERR_REJECTED) {
-        job->rcode = UPDATE_REFUSED;
+        job->rcode = RCODE_REFUSED;
         job->refused = one;
         job->is_policy = true;
         job->is_delegate_refusal = true;
@@ -202,7 +202,7 @@ static struct err check_alive(struct update_job *job, struct db *db)
     TRY(access_exists_tx(job->u->with.access, db, job->who.client, &is_there));
     if (!is_there) {
         job->is_policy = true;
-        return update_reject(job, UPDATE_REFUSED, NULL,
+        return update_reject(job, RCODE_REFUSED, NULL,
                              "client '%s' does not exist (any more): use another one's key",
                              job->who.client);
     }
@@ -225,7 +225,7 @@ static struct err change_records(struct update_job *job, struct db *db, struct z
     struct err e = records_edit(job->u->with.records, db, &who, job->edits, job->edits_n, change,
                                 &changed, &refusal);
     if (e.code == ERR_REJECTED) {
-        return update_reject(job, UPDATE_REFUSED, update_edited(job, 0), "%s", refusal.detail);
+        return update_reject(job, RCODE_REFUSED, update_edited(job, 0), "%s", refusal.detail);
     }
     TRY(e);
     if (changed == 0) {
@@ -242,7 +242,7 @@ struct err update_apply(struct db *db, void *arg)
     struct update_job *job = arg;
     AUTO(zone_change_freep) struct zone_change *change = NULL;
 
-    job->rcode = UPDATE_NOERROR;
+    job->rcode = RCODE_NOERROR;
     job->visible = ERR_OK;
     job->is_policy = false;
     job->is_delegate_refusal = false;

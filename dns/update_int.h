@@ -8,21 +8,8 @@
 #include "dns/query.h"
 #include "dns/rr.h"
 #include "dns/update.h"
+#include "dns/wire.h"
 #include "dns/zone_table.h"
-
-enum update_rcode {
-    UPDATE_NOERROR = 0,
-    UPDATE_FORMERR = 1,
-    UPDATE_SERVFAIL = 2,
-    UPDATE_NXDOMAIN = 3,
-    UPDATE_NOTIMP = 4,
-    UPDATE_REFUSED = 5,
-    UPDATE_YXDOMAIN = 6,
-    UPDATE_YXRRSET = 7,
-    UPDATE_NXRRSET = 8,
-    UPDATE_NOTAUTH = 9,
-    UPDATE_NOTZONE = 10
-};
 
 struct update {
     struct update_options with;
@@ -45,13 +32,13 @@ struct update_message {
     size_t prerequisites_n, changes_n;
 };
 /* RFC 2136 §2, and what §3.2 and §3.4.1 say of classes, TTLs, types and empty RDATA. Result
- * UPDATE_NOERROR, _FORMERR, _NOTIMP (no UPDATE), _NOTAUTH (no class of ours), _REFUSED (more than the
+ * RCODE_NOERROR, _FORMERR, _NOTIMP (no UPDATE), _NOTAUTH (no class of ours), _REFUSED (more than the
  * limits) or _SERVFAIL (no memory); out is to be cleared in every case. why: a static phrase. */
-enum update_rcode update_read(const uint8_t *packet, size_t len, struct update_message *out,
-                              const char **why);
+enum dns_rcode update_read(const uint8_t *packet, size_t len, struct update_message *out,
+                           const char **why);
 /* The header and the zone section alone: what may cost nothing, for messages that are not signed. */
-enum update_rcode update_read_head(const uint8_t *packet, size_t len, struct update_message *out,
-                                   const char **why);
+enum dns_rcode update_read_head(const uint8_t *packet, size_t len, struct update_message *out,
+                                const char **why);
 void update_message_clear(struct update_message *message);
 
 /* --- one message --- */
@@ -78,7 +65,7 @@ struct update_job {
     struct update_target *targets; /* of the prerequisites, then of the changes */
     struct update_place *places;
     size_t places_n;
-    enum update_rcode rcode;
+    enum dns_rcode rcode;
     const struct update_rr *refused; /* at which record, or NULL */
     bool is_policy;                  /* the refusal is one of policy: audited */
     bool is_delegate_refusal;        /* ... by delegate.c, whose row it is */
@@ -100,8 +87,8 @@ static inline struct update_target *update_target_of(const struct update_job *jo
     return &job->targets[is_change ? job->message.prerequisites_n + i : i];
 }
 /* Sets rcode and sentence. Returns ERR_REJECTED. */
-struct err update_reject(struct update_job *job, enum update_rcode rcode,
-                         const struct update_rr *at, const char *fmt, ...) PRINTF_LIKE(4, 5);
+struct err update_reject(struct update_job *job, enum dns_rcode rcode, const struct update_rr *at,
+                         const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* --- update_policy.c: before the transaction --- */
 /* The zone section, where each name belongs, and what the client may. ERR_REJECTED: job->rcode. Zone
@@ -122,6 +109,5 @@ void update_say_refused(struct update_job *job);
 void update_summary(const struct update_job *job, char *out, size_t cap);
 /* The name as text, cut to cap. */
 void update_name_text(const struct dns_name *name, char *out, size_t cap);
-const char *update_rcode_text(enum update_rcode rcode);
 
 #endif

@@ -10,8 +10,8 @@
 
 #define NAME_SHOWN_MAX (4u * NAME_WIRE_MAX + 4u)
 
-struct err update_reject(struct update_job *job, enum update_rcode rcode,
-                         const struct update_rr *at, const char *fmt, ...)
+struct err update_reject(struct update_job *job, enum dns_rcode rcode, const struct update_rr *at,
+                         const char *fmt, ...)
 {
     va_list args;
 
@@ -27,7 +27,7 @@ static struct err refuse_policy(struct update_job *job, const struct update_rr *
                                 const char *sentence)
 {
     job->is_policy = true;
-    return update_reject(job, UPDATE_REFUSED, at, "%s", sentence);
+    return update_reject(job, RCODE_REFUSED, at, "%s", sentence);
 }
 
 /* --- zones ------------------------------------------------------------------------------------ */
@@ -57,7 +57,7 @@ static struct err check_zone(struct update_job *job)
         return err_ok();
     }
     TRY(name_from_wire(zone->wire, zone->len, text, sizeof(text)));
-    return update_reject(job, UPDATE_NOTAUTH, NULL,
+    return update_reject(job, RCODE_NOTAUTH, NULL,
                          "%.200s is no zone that is served here: give the zone's own name ('zone' "
                          "in nsupdate), or send the update to the server of that zone",
                          text);
@@ -132,7 +132,7 @@ static struct err find_target(struct update_job *job, const struct update_rr *on
     const struct zone_match *match = &target->match;
 
     if (!find_zone(job, one, &target->match)) {
-        return update_reject(job, UPDATE_NOTZONE, one,
+        return update_reject(job, RCODE_NOTZONE, one,
                              "the name is not in the zone that the message names: send it with the "
                              "zone it lies in");
     }
@@ -246,7 +246,7 @@ static bool is_our_own(const struct update_job *job, const struct update_rr *one
     if (zone_is_ns(table, host, &host_match)) {
         return true;
     }
-    if (!is_cut(one->rr.type) || one->rr.class_ != RR_CLASS_IN) {
+    if (!is_cut(one->rr.type) || one->rr.class_ != DNS_CLASS_IN) {
         return false;
     }
     bool is_above_us =
@@ -302,12 +302,12 @@ static void put_edit(struct update_job *job, size_t i)
     const struct update_rr *one = &job->message.changes[i];
     struct record_edit *edit = &job->edits[job->edits_n];
 
-    edit->op = one->rr.class_ == RR_CLASS_IN     ? RECORD_ADD
-               : one->rr.class_ == RR_CLASS_NONE ? RECORD_REMOVE
-               : one->rr.type == DNS_TYPE_ANY    ? RECORD_REMOVE_NAME
-                                                 : RECORD_REMOVE_SET;
+    edit->op = one->rr.class_ == DNS_CLASS_IN     ? RECORD_ADD
+               : one->rr.class_ == DNS_CLASS_NONE ? RECORD_REMOVE
+               : one->rr.type == DNS_TYPE_ANY     ? RECORD_REMOVE_NAME
+                                                  : RECORD_REMOVE_SET;
     edit->rr = one->rr; /* RDATA is borrowed */
-    edit->rr.class_ = RR_CLASS_IN;
+    edit->rr.class_ = DNS_CLASS_IN;
     edit->rr.ttl = one->rr.ttl > RR_TTL_MAX ? 0 : one->rr.ttl; /* RFC 2181 §8 */
     job->edited[job->edits_n++] = i;
 }
@@ -330,27 +330,27 @@ static struct err check_place(struct update_job *job, const struct update_rr *on
                               const struct update_target *target)
 {
     char value[TXT_VALUE_LEN + 1];
-    bool is_set = one->rr.class_ == RR_CLASS_ANY;
+    bool is_set = one->rr.class_ == DNS_CLASS_ANY;
 
     if (one->rr.type != DNS_TYPE_TXT && !(is_set && one->rr.type == DNS_TYPE_ANY)) {
-        return update_reject(job, UPDATE_REFUSED, one,
+        return update_reject(job, RCODE_REFUSED, one,
                              "only TXT values live at this name (its CNAME is automatic): publish "
                              "TXT, and leave other types out");
     }
     if (!is_set && !value_of(&one->rr, value)) {
-        return update_reject(job, UPDATE_REFUSED, one,
+        return update_reject(job, RCODE_REFUSED, one,
                              "a challenge value is one string of 43 characters of A-Z a-z 0-9 - _ "
                              "(the base64url of a SHA-256 digest)");
     }
     if (target->place == NULL) {
-        return update_reject(job, UPDATE_REFUSED, one,
+        return update_reject(job, RCODE_REFUSED, one,
                              "this is no name for challenge values: publish at "
                              "_acme-challenge.<name>");
     }
-    struct err e = delegate_place_may(target->place, one->rr.class_ == RR_CLASS_IN ? value : NULL,
+    struct err e = delegate_place_may(target->place, one->rr.class_ == DNS_CLASS_IN ? value : NULL,
                                       &job->refusal);
     if (e.code == ERR_REJECTED) {
-        job->rcode = UPDATE_REFUSED;
+        job->rcode = RCODE_REFUSED;
         job->refused = one;
         job->is_policy = true;
         job->is_delegate_refusal = true;
@@ -385,11 +385,11 @@ static struct err judge_change(struct update_job *job, size_t i)
         put_edit(job, i);
         return err_ok();
     case UPDATE_DELEGATED:
-        return update_reject(job, UPDATE_REFUSED, one,
+        return update_reject(job, RCODE_REFUSED, one,
                              "the name lies below a delegation (or DNAME) to other servers: "
                              "publish there, or remove the delegation");
     case UPDATE_CLOSED:
-        return update_reject(job, UPDATE_REFUSED, one,
+        return update_reject(job, RCODE_REFUSED, one,
                              "this name is the certificate authority's own: nothing can be stored "
                              "at it");
     }
@@ -416,7 +416,7 @@ struct err update_judge(struct update_job *job)
         ip_text(&job->who.peer, peer);
         job->is_policy = true;
         return update_reject(
-            job, UPDATE_REFUSED, NULL,
+            job, RCODE_REFUSED, NULL,
             "client %s does not exist (any more), or may not act from %s: add that "
             "address to its networks",
             job->who.client, peer);

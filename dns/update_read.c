@@ -5,13 +5,6 @@
 
 #include "core/util/mem.h"
 
-#define OPCODE_UPDATE 5u
-
-static unsigned u16_at(const uint8_t *p)
-{
-    return (unsigned)p[0] << 8 | p[1];
-}
-
 static void clear_list(struct update_rr **list, size_t *n)
 {
     for (size_t i = 0; i < *n; i++) {
@@ -34,15 +27,15 @@ static const char *check_prerequisite(const struct dns_rr *rr)
         return "a prerequisite's TTL is not 0";
     }
     switch (rr->class_) {
-    case RR_CLASS_ANY:
-    case RR_CLASS_NONE:
+    case DNS_CLASS_ANY:
+    case DNS_CLASS_NONE:
         if (rr->rdata_len > 0) {
             return "a prerequisite of class ANY or NONE has RDATA";
         }
         return rr->type != DNS_TYPE_ANY && rr_kind(rr->type) == RR_META
                    ? "a prerequisite's type is one of queries only"
                    : NULL;
-    case RR_CLASS_IN:
+    case DNS_CLASS_IN:
         return rr_kind(rr->type) == RR_META ? "a prerequisite's type is one of queries only" : NULL;
     default: /* allow: a number from the packet */
         return "a prerequisite's class is not IN, ANY or NONE";
@@ -55,15 +48,15 @@ static const char *check_change(const struct dns_rr *rr)
     bool is_meta = rr_kind(rr->type) == RR_META;
 
     switch (rr->class_) {
-    case RR_CLASS_IN:
+    case DNS_CLASS_IN:
         return is_meta ? "a record of a type for queries only cannot be added" : NULL;
-    case RR_CLASS_ANY:
+    case DNS_CLASS_ANY:
         if (rr->ttl != 0 || rr->rdata_len > 0) {
             return "a deletion of a whole RRset has a TTL or RDATA";
         }
         return is_meta && rr->type != DNS_TYPE_ANY ? "a deletion's type is one of queries only"
                                                    : NULL;
-    case RR_CLASS_NONE:
+    case DNS_CLASS_NONE:
         if (rr->ttl != 0) {
             return "a deletion has a TTL";
         }
@@ -73,14 +66,14 @@ static const char *check_change(const struct dns_rr *rr)
     }
 }
 
-static enum update_rcode read_list(const uint8_t *packet, size_t len, size_t *pos, size_t n,
-                                   const char *(*check)(const struct dns_rr *),
-                                   struct update_rr **list, size_t *list_n, const char **why)
+static enum dns_rcode read_list(const uint8_t *packet, size_t len, size_t *pos, size_t n,
+                                const char *(*check)(const struct dns_rr *),
+                                struct update_rr **list, size_t *list_n, const char **why)
 {
     *list = mem_array(n, sizeof(**list));
     if (*list == NULL) {
         *why = "out of memory";
-        return UPDATE_SERVFAIL;
+        return RCODE_SERVFAIL;
     }
     for (size_t i = 0; i < n; i++) {
         struct update_rr *one = &(*list)[i];
@@ -88,7 +81,7 @@ static enum update_rcode read_list(const uint8_t *packet, size_t len, size_t *po
         if (e.code != ERR_OK) {
             *why = e.code == ERR_NOMEM ? "out of memory"
                                        : "a record is broken, or its RDATA is none of its type";
-            return e.code == ERR_NOMEM ? UPDATE_SERVFAIL : UPDATE_FORMERR;
+            return e.code == ERR_NOMEM ? RCODE_SERVFAIL : RCODE_FORMERR;
         }
         (*list_n)++;
         const char *fault = check(&one->rr);
@@ -98,72 +91,72 @@ static enum update_rcode read_list(const uint8_t *packet, size_t len, size_t *po
         }
         if (fault != NULL) {
             *why = fault;
-            return UPDATE_FORMERR;
+            return RCODE_FORMERR;
         }
     }
-    return UPDATE_NOERROR;
+    return RCODE_NOERROR;
 }
 
 /* One SOA of class IN. RFC 2136 §3.1 */
-static enum update_rcode read_zone(const uint8_t *packet, size_t len, struct update_message *out,
-                                   const char **why)
+static enum dns_rcode read_zone(const uint8_t *packet, size_t len, struct update_message *out,
+                                const char **why)
 {
     size_t used = 0;
 
     *why = "the zone section is not one name of type SOA";
-    if (u16_at(packet + 4) != 1) {
-        return UPDATE_FORMERR;
+    if (wire_get16(packet + 4) != 1) {
+        return RCODE_FORMERR;
     }
     used = dns_name_read(packet + DNS_HEADER_LEN, len - DNS_HEADER_LEN, &out->zone);
     if (used == 0 || len - DNS_HEADER_LEN - used < 4) {
-        return UPDATE_FORMERR;
+        return RCODE_FORMERR;
     }
     const uint8_t *p = packet + DNS_HEADER_LEN + used;
     out->zone_end = DNS_HEADER_LEN + used + 4;
-    if (u16_at(p) != DNS_TYPE_SOA) {
-        return UPDATE_FORMERR;
+    if (wire_get16(p) != DNS_TYPE_SOA) {
+        return RCODE_FORMERR;
     }
-    if (u16_at(p + 2) != DNS_CLASS_IN) {
+    if (wire_get16(p + 2) != DNS_CLASS_IN) {
         *why = "there are zones of class IN only";
-        return UPDATE_NOTAUTH;
+        return RCODE_NOTAUTH;
     }
-    return UPDATE_NOERROR;
+    return RCODE_NOERROR;
 }
 
-enum update_rcode update_read_head(const uint8_t *packet, size_t len, struct update_message *out,
-                                   const char **why)
+enum dns_rcode update_read_head(const uint8_t *packet, size_t len, struct update_message *out,
+                                const char **why)
 {
     memset(out, 0, sizeof(*out));
     *why = "no whole header";
     if (len < DNS_HEADER_LEN) {
-        return UPDATE_FORMERR;
+        return RCODE_FORMERR;
     }
-    out->id = (uint16_t)u16_at(packet);
-    if ((packet[2] & 0x80u) != 0 || (packet[2] >> 3 & 0x0fu) != OPCODE_UPDATE) {
+    out->id = (uint16_t)wire_get16(packet);
+    if ((packet[2] & FLAG_QR) != 0 || wire_opcode(packet) != OPCODE_UPDATE) {
         *why = "not an UPDATE request";
-        return UPDATE_NOTIMP;
+        return RCODE_NOTIMP;
     }
     return read_zone(packet, len, out, why);
 }
 
-enum update_rcode update_read(const uint8_t *packet, size_t len, struct update_message *out,
-                              const char **why)
+enum dns_rcode update_read(const uint8_t *packet, size_t len, struct update_message *out,
+                           const char **why)
 {
-    enum update_rcode rcode = update_read_head(packet, len, out, why);
+    enum dns_rcode rcode = update_read_head(packet, len, out, why);
 
-    if (rcode != UPDATE_NOERROR) {
+    if (rcode != RCODE_NOERROR) {
         return rcode;
     }
-    const size_t prerequisites_n = u16_at(packet + 6);
-    const size_t changes_n = u16_at(packet + 8);
+    const size_t prerequisites_n = wire_get16(packet + 6);
+    const size_t changes_n = wire_get16(packet + 8);
     if (prerequisites_n > UPDATE_PREREQUISITES_MAX || changes_n > UPDATE_CHANGES_MAX) {
         *why = "more than 256 prerequisites or 1024 changes: send several messages";
-        return UPDATE_REFUSED;
+        return RCODE_REFUSED;
     }
     size_t pos = out->zone_end;
     rcode = read_list(packet, len, &pos, prerequisites_n, check_prerequisite, &out->prerequisites,
                       &out->prerequisites_n, why);
-    if (rcode != UPDATE_NOERROR) {
+    if (rcode != RCODE_NOERROR) {
         return rcode;
     }
     return read_list(packet, len, &pos, changes_n, check_change, &out->changes, &out->changes_n,

@@ -6,35 +6,6 @@
 
 #include "core/util/log.h"
 
-const char *update_rcode_text(enum update_rcode rcode)
-{
-    switch (rcode) {
-    case UPDATE_NOERROR:
-        return "NOERROR";
-    case UPDATE_FORMERR:
-        return "FORMERR";
-    case UPDATE_SERVFAIL:
-        return "SERVFAIL";
-    case UPDATE_NXDOMAIN:
-        return "NXDOMAIN";
-    case UPDATE_NOTIMP:
-        return "NOTIMP";
-    case UPDATE_REFUSED:
-        return "REFUSED";
-    case UPDATE_YXDOMAIN:
-        return "YXDOMAIN";
-    case UPDATE_YXRRSET:
-        return "YXRRSET";
-    case UPDATE_NXRRSET:
-        return "NXRRSET";
-    case UPDATE_NOTAUTH:
-        return "NOTAUTH";
-    case UPDATE_NOTZONE:
-        return "NOTZONE";
-    }
-    return "?";
-}
-
 void update_name_text(const struct dns_name *name, char *out, size_t cap)
 {
     char text[4 * NAME_WIRE_MAX + 4];
@@ -58,9 +29,9 @@ void update_summary(const struct update_job *job, char *out, size_t cap)
         update_name_text(&one->name, name, sizeof(name));
         rr_type_text(rr->type, type);
         int n = snprintf(out + used, cap - used, "%s%s %s %s", i == 0 ? "" : ", ",
-                         rr->class_ == RR_CLASS_IN     ? "added"
-                         : rr->class_ == RR_CLASS_NONE ? "removed one"
-                                                       : "removed",
+                         rr->class_ == DNS_CLASS_IN     ? "added"
+                         : rr->class_ == DNS_CLASS_NONE ? "removed one"
+                                                        : "removed",
                          name, type);
         used += n < 0 ? 0 : (size_t)n;
     }
@@ -98,10 +69,10 @@ static void audit_refused(struct update_job *job, const char *object)
     }
 }
 
-static bool is_about_prerequisites(enum update_rcode rcode)
+static bool is_about_prerequisites(enum dns_rcode rcode)
 {
-    return rcode == UPDATE_NXDOMAIN || rcode == UPDATE_YXDOMAIN || rcode == UPDATE_NXRRSET ||
-           rcode == UPDATE_YXRRSET;
+    return rcode == RCODE_NXDOMAIN || rcode == RCODE_YXDOMAIN || rcode == RCODE_NXRRSET ||
+           rcode == RCODE_YXRRSET;
 }
 
 void update_say_refused(struct update_job *job)
@@ -118,7 +89,7 @@ void update_say_refused(struct update_job *job)
     }
     if (log_enabled(level) && quota_take(&job->u->log_lines, UPDATE_LOGS_PER_S, 1000)) {
         ip_text(&job->who.peer, peer);
-        log_ev(level, "dns.update.refused", {"rcode", update_rcode_text(job->rcode)},
+        log_ev(level, "dns.update.refused", {"rcode", wire_rcode_text(job->rcode)},
                {"client", job->who.client}, {"peer", peer}, {"name", name}, {"type", type},
                {"msg", job->refusal.detail});
     }

@@ -6,11 +6,10 @@
 #include <string.h>
 
 #include "dns/zone_table.h"
+#include "dns/wire.h"
 
 #include "core/util/clock.h"
 #include "core/util/mem.h"
-
-#define QUESTION_AT 12u /* behind the header */
 
 /* What is counted by itself; everything else is WATCH_TYPE_OTHER. In order. */
 static const uint16_t TYPES[] = {
@@ -136,8 +135,8 @@ static void log_answer(struct watch *watch, const struct answer_in *in,
     if (in->peer != NULL) {
         entry.peer = *in->peer;
     }
-    if (in->query_len > QUESTION_AT &&
-        dns_name_read(in->query + QUESTION_AT, in->query_len - QUESTION_AT, &name) != 0 &&
+    if (in->query_len > DNS_HEADER_LEN &&
+        dns_name_read(in->query + DNS_HEADER_LEN, in->query_len - DNS_HEADER_LEN, &name) != 0 &&
         name_from_wire(name.wire, name.len, entry.name, sizeof(entry.name)).code != ERR_OK) {
         entry.name[0] = '\0';
     }

@@ -10,11 +10,9 @@
 
 #include "dns/server_internal.h"
 #include "dns/zone_table.h"
+#include "dns/wire.h"
 
 #include "core/util/mem.h"
-
-#define HEADER_LEN 12u
-#define OPCODE_BITS 0x78u
 
 struct queue {
     struct dns_request *slots[WORK_QUEUE_MAX];
@@ -58,14 +56,14 @@ bool work_is_transfer(struct dns_request *request)
     const uint8_t *p = dns_request_bytes(request, &len);
     struct dns_name name;
 
-    if (*len <= HEADER_LEN || (p[2] & OPCODE_BITS) != 0) {
+    if (*len <= DNS_HEADER_LEN || (p[2] & OPCODE_BITS) != 0) {
         return false;
     }
-    size_t used = dns_name_read(p + HEADER_LEN, *len - HEADER_LEN, &name);
-    if (used == 0 || *len - HEADER_LEN - used < 2) {
+    size_t used = dns_name_read(p + DNS_HEADER_LEN, *len - DNS_HEADER_LEN, &name);
+    if (used == 0 || *len - DNS_HEADER_LEN - used < 2) {
         return false;
     }
-    unsigned type = (unsigned)p[HEADER_LEN + used] << 8 | p[HEADER_LEN + used + 1];
+    unsigned type = wire_get16(p + DNS_HEADER_LEN + used);
     return type == DNS_TYPE_AXFR || type == DNS_TYPE_IXFR;
 }
 

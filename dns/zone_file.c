@@ -393,7 +393,7 @@ struct err zone_file_parse(const char *label, const char *text, size_t len, cons
                        .fn = fn,
                        .arg = arg,
                        .problems = problems,
-                       .rr = {.class_ = RR_CLASS_IN}};
+                       .rr = {.class_ = DNS_CLASS_IN}};
     AUTO(reader_clear) struct reader r = {.p = text, .end = text + len, .line = 1};
     struct line line;
     bool is_record = false;

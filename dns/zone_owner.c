@@ -5,8 +5,7 @@
 
 #include "core/util/mem.h"
 
-#define RR_FIXED_LEN 10u /* TYPE to RDLENGTH */
-#define TXT_RR_LEN (RR_FIXED_LEN + 1u + TXT_VALUE_LEN)
+#define TXT_RR_LEN (DNS_RR_HEAD_LEN + 1u + TXT_VALUE_LEN)
 
 struct sizes {
     size_t sets_n, data_len, values_n;
@@ -39,7 +38,7 @@ static void encode_txt(const char *txt, uint8_t *p)
     p[7] = ZONE_TXT_TTL_S;
     p[9] = TXT_VALUE_LEN + 1;
     p[10] = TXT_VALUE_LEN;
-    memcpy(p + RR_FIXED_LEN + 1, txt, TXT_VALUE_LEN);
+    memcpy(p + DNS_RR_HEAD_LEN + 1, txt, TXT_VALUE_LEN);
 }
 
 static bool is_seen(const struct zone_value *values, size_t n, const char *txt)
@@ -97,8 +96,8 @@ static struct err measure(const struct zone_rr *rrs, size_t n, struct sizes *out
         size_t set_len = 0;
         for (size_t i = 0; i < n; i++) {
             if (rrs[i].type == type) {
-                out->data_len += RR_FIXED_LEN + (size_t)rrs[i].rdata_len;
-                set_len += 2 + RR_FIXED_LEN + (size_t)rrs[i].rdata_len; /* 2: the owner */
+                out->data_len += DNS_RR_HEAD_LEN + (size_t)rrs[i].rdata_len;
+                set_len += DNS_POINTER_LEN + DNS_RR_HEAD_LEN + (size_t)rrs[i].rdata_len;
             }
         }
         if (set_len > ZONE_RRSET_WIRE_MAX) {
@@ -112,22 +111,15 @@ static struct err measure(const struct zone_rr *rrs, size_t n, struct sizes *out
 
 static uint8_t *encode_rr(const struct zone_rr *rr, uint32_t ttl, uint8_t *p)
 {
-    const uint8_t head[RR_FIXED_LEN] = {(uint8_t)(rr->type >> 8),
-                                        (uint8_t)rr->type,
-                                        0,
-                                        DNS_CLASS_IN,
-                                        (uint8_t)(ttl >> 24),
-                                        (uint8_t)(ttl >> 16),
-                                        (uint8_t)(ttl >> 8),
-                                        (uint8_t)ttl,
-                                        (uint8_t)(rr->rdata_len >> 8),
-                                        (uint8_t)rr->rdata_len};
-
-    memcpy(p, head, sizeof(head));
+    wire_put16(p, rr->type);
+    wire_put16(p + 2, DNS_CLASS_IN);
+    wire_put32(p + 4, ttl);
+    wire_put16(p + 8, rr->rdata_len);
+    p += DNS_RR_HEAD_LEN;
     if (rr->rdata_len > 0) {
-        memcpy(p + sizeof(head), rr->rdata, rr->rdata_len);
+        memcpy(p, rr->rdata, rr->rdata_len);
     }
-    return p + sizeof(head) + rr->rdata_len;
+    return p + rr->rdata_len;
 }
 
 /* The RRs of set->type, in the order given. Returns where the next RRset goes. */

@@ -6,7 +6,7 @@
 #include "core/util/mem.h"
 
 #define STRING_MAX 255u /* of one character-string. RFC 1035 §3.3 */
-#define RR_HEAD_LEN 12u /* the pointer to the question's name, then TYPE to RDLENGTH */
+#define TEXT_HEAD_LEN (DNS_POINTER_LEN + DNS_RR_HEAD_LEN) /* its owner points at the question */
 
 static size_t rdata_len(size_t text_len)
 {
@@ -15,7 +15,7 @@ static size_t rdata_len(size_t text_len)
 
 size_t zone_persist_wire_len(const char *text)
 {
-    return RR_HEAD_LEN + rdata_len(strlen(text));
+    return TEXT_HEAD_LEN + rdata_len(strlen(text));
 }
 
 /* RDATA of one text; returns its length. */

@@ -13,29 +13,10 @@
 #include <stdint.h>
 
 #include "core/util/config.h"
+#include "dns/wire.h"
 #include "dns/zone_trie.h"
 
 #define NAME_LABELS_MAX 127u
-#define DNS_TYPE_A 1u
-#define DNS_TYPE_NS 2u
-#define DNS_TYPE_CNAME 5u
-#define DNS_TYPE_SOA 6u
-#define DNS_TYPE_PTR 12u
-#define DNS_TYPE_MX 15u
-#define DNS_TYPE_TXT 16u
-#define DNS_TYPE_AAAA 28u
-#define DNS_TYPE_SRV 33u
-#define DNS_TYPE_DNAME 39u
-#define DNS_TYPE_OPT 41u
-#define DNS_TYPE_DS 43u
-#define DNS_TYPE_SVCB 64u
-#define DNS_TYPE_HTTPS 65u
-#define DNS_TYPE_TSIG 250u
-#define DNS_TYPE_IXFR 251u
-#define DNS_TYPE_AXFR 252u
-#define DNS_TYPE_ANY 255u
-#define DNS_TYPE_CAA 257u
-#define DNS_CLASS_IN 1u
 
 /* How a name begins. */
 enum label_kind {

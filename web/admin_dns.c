@@ -13,6 +13,7 @@
 #include "dns/rr.h"
 #include "dns/transfer.h"
 #include "dns/watch.h"
+#include "dns/wire.h"
 #include "web/admin_api.h"
 #include "web/admin_reply.h"
 
@@ -22,18 +23,10 @@
 
 static void rcode_text(unsigned rcode, char out[RCODE_TEXT_MAX])
 {
-    static const char *const NAMES[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",
-                                        "NOTIMP",  "REFUSED", "YXDOMAIN", "YXRRSET",
-                                        "NXRRSET", "NOTAUTH", "NOTZONE"};
+    const char *text = rcode == WATCH_TYPE_OTHER ? "other" : wire_rcode_text(rcode);
 
-    if (rcode == WATCH_TYPE_OTHER) {
-        (void)snprintf(out, RCODE_TEXT_MAX, "other");
-    } else if (rcode == 16) {
-        (void)snprintf(out, RCODE_TEXT_MAX, "BADVERS");
-    } else if (rcode == 23) {
-        (void)snprintf(out, RCODE_TEXT_MAX, "BADCOOKIE");
-    } else if (rcode < ARRAY_N(NAMES)) {
-        (void)snprintf(out, RCODE_TEXT_MAX, "%s", NAMES[rcode]);
+    if (text != NULL) {
+        (void)snprintf(out, RCODE_TEXT_MAX, "%s", text);
     } else {
         (void)snprintf(out, RCODE_TEXT_MAX, "RCODE%u", rcode);
     }
@@ -76,7 +69,7 @@ static bool is_forwarded(const struct zone_snapshot *snap, const char *name, uin
     at[0] = (uint8_t)(type >> 8);
     at[1] = (uint8_t)type;
     at[2] = 0;
-    at[3] = RR_CLASS_IN;
+    at[3] = DNS_CLASS_IN;
     const struct answer_in in = {.env = &ENV,
                                  .snap = snap,
                                  .query = query,

@@ -15,7 +15,6 @@
             abort();                                                                               \
         }                                                                                          \
     } while (0)
-#define OPT_LEN 11u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -89,10 +88,10 @@ static size_t make_query(unsigned choice, uint8_t *out)
     size_t len = forward_question(&name, types[choice & 7u], out);
 
     if ((choice & 8u) != 0) {
-        static const uint8_t opt[OPT_LEN] = {0, 0, 41, 4, 208, 0, 0, 0x80};
-        memcpy(out + len, opt, OPT_LEN);
+        static const uint8_t opt[DNS_OPT_LEN] = {0, 0, 41, 4, 208, 0, 0, 0x80};
+        memcpy(out + len, opt, DNS_OPT_LEN);
         out[11] = 1;
-        len += OPT_LEN;
+        len += DNS_OPT_LEN;
     }
     out[3] = (choice & 16u) != 0 ? 0x10 : 0; /* CD */
     return len;
@@ -100,7 +99,7 @@ static size_t make_query(unsigned choice, uint8_t *out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t octets[FORWARD_QUESTION_MAX + OPT_LEN];
+    uint8_t octets[FORWARD_QUESTION_MAX + DNS_OPT_LEN];
     struct forward_draft draft;
     const uint8_t *message = NULL;
     size_t len = 0;

@@ -45,7 +45,7 @@ static void check_text(const struct dns_rr *rr)
     for (size_t i = 0; i < text.len; i++) {
         CHECK(text.data[i] >= ' ' && text.data[i] <= '~');
     }
-    if (rr_kind(rr->type) == RR_META || (rr->rdata_len == 0 && rr->class_ != RR_CLASS_IN)) {
+    if (rr_kind(rr->type) == RR_META || (rr->rdata_len == 0 && rr->class_ != DNS_CLASS_IN)) {
         return;
     }
     CHECK(rr_from_text("x.", NULL, 1, type, buf_str(&text), &again, NULL, 0).code == ERR_OK);

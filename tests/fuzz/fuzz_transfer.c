@@ -65,7 +65,7 @@ static bool read_back(void *arg, bool is_last)
         const struct dns_rr *want = &w->want[w->got_n++];
         CHECK(w->got_n <= w->want_n);
         CHECK(rr_from_packet(packet, w->writer.len, &pos, &rr).code == ERR_OK);
-        CHECK(rr_equal(&rr, want) && rr.ttl == want->ttl && rr.class_ == RR_CLASS_IN);
+        CHECK(rr_equal(&rr, want) && rr.ttl == want->ttl && rr.class_ == DNS_CLASS_IN);
     }
     CHECK(pos == w->writer.len || (packet[11] == 1 && pos + 11 == w->writer.len));
     CHECK(!is_last || w->got_n == w->want_n);
@@ -78,7 +78,7 @@ static void check_messages(const struct transfer_query *query, const uint8_t *da
     static struct world w;
     _Atomic size_t shared = 0;
     struct transfer_rows rows;
-    struct dns_rr soa = {.type = TYPE_SOA, .ttl = 5};
+    struct dns_rr soa = {.type = DNS_TYPE_SOA, .ttl = 5};
     uint8_t soa_rdata[22] = {0};
 
     memset(&w, 0, sizeof(w));

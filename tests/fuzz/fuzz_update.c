@@ -89,13 +89,13 @@ static void check_list(const struct update_rr *list, size_t n, bool is_change)
 {
     for (size_t i = 0; i < n; i++) {
         const struct dns_rr *rr = &list[i].rr;
-        CHECK(rr->class_ == RR_CLASS_IN || rr->class_ == RR_CLASS_NONE ||
-              rr->class_ == RR_CLASS_ANY);
-        CHECK(rr->ttl == 0 || (is_change && rr->class_ == RR_CLASS_IN));
-        CHECK(rr->rdata_len == 0 || rr->class_ == RR_CLASS_IN ||
-              (is_change && rr->class_ == RR_CLASS_NONE));
+        CHECK(rr->class_ == DNS_CLASS_IN || rr->class_ == DNS_CLASS_NONE ||
+              rr->class_ == DNS_CLASS_ANY);
+        CHECK(rr->ttl == 0 || (is_change && rr->class_ == DNS_CLASS_IN));
+        CHECK(rr->rdata_len == 0 || rr->class_ == DNS_CLASS_IN ||
+              (is_change && rr->class_ == DNS_CLASS_NONE));
         CHECK(rr_kind(rr->type) != RR_META ||
-              (rr->type == DNS_TYPE_ANY && rr->class_ != RR_CLASS_IN));
+              (rr->type == DNS_TYPE_ANY && rr->class_ != DNS_CLASS_IN));
         CHECK(list[i].name.len == rr->owner_len &&
               memcmp(list[i].name.wire, rr->owner, rr->owner_len) == 0);
     }
@@ -106,10 +106,10 @@ static void check_read(const uint8_t *data, size_t size)
     struct update_message message;
     const char *why = NULL;
 
-    enum update_rcode rcode = update_read(data, size, &message, &why);
+    enum dns_rcode rcode = update_read(data, size, &message, &why);
     CHECK(message.zone_end <= size && message.prerequisites_n <= UPDATE_PREREQUISITES_MAX &&
           message.changes_n <= UPDATE_CHANGES_MAX);
-    if (rcode == UPDATE_NOERROR) {
+    if (rcode == RCODE_NOERROR) {
         check_list(message.prerequisites, message.prerequisites_n, false);
         check_list(message.changes, message.changes_n, true);
     } else {
@@ -134,7 +134,7 @@ static int send_once(const uint8_t *data, size_t size, bool is_signed)
     }
     CHECK(len >= 12 && len <= size && memcmp(out, data, 2) == 0);
     CHECK(memcmp(out + 12, data + 12, len - 12) == 0 && out[5] == (len > 12 ? 1 : 0));
-    CHECK(out[3] <= UPDATE_NOTZONE && out[3] != UPDATE_SERVFAIL);
+    CHECK(out[3] <= RCODE_NOTZONE && out[3] != RCODE_SERVFAIL);
     return out[3];
 }
 
@@ -147,10 +147,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     check_read(data, size);
-    CHECK(send_once(data, size, false) != UPDATE_NOERROR);
-    if (send_once(data, size, true) == UPDATE_NOERROR) {
+    CHECK(send_once(data, size, false) != RCODE_NOERROR);
+    if (send_once(data, size, true) == RCODE_NOERROR) {
         int again = send_once(data, size, true);
-        CHECK(again == UPDATE_NOERROR || data[6] != 0 || data[7] != 0);
+        CHECK(again == RCODE_NOERROR || data[6] != 0 || data[7] != 0);
     }
     return 0;
 }

@@ -25,7 +25,7 @@ static struct err take(void *arg, unsigned line, const struct dns_rr *rr)
     CHECK(line > 0);
     CHECK(rr->owner_len >= sizeof(ZONE) &&
           memcmp(rr->owner + rr->owner_len - sizeof(ZONE), ZONE, sizeof(ZONE)) == 0);
-    CHECK(rr_kind(rr->type) == RR_ORDINARY && rr->class_ == RR_CLASS_IN && rr->ttl <= RR_TTL_MAX);
+    CHECK(rr_kind(rr->type) == RR_ORDINARY && rr->class_ == DNS_CLASS_IN && rr->ttl <= RR_TTL_MAX);
     return rr_text(rr, arg);
 }
 

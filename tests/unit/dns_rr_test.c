@@ -169,7 +169,7 @@ static void good_text(void **state)
         assert_int_equal(pos, wire.len);
         assert_true(rr_equal(&rr, &again));
         assert_int_equal(again.ttl, 60);
-        assert_int_equal(again.class_, RR_CLASS_IN);
+        assert_int_equal(again.class_, DNS_CLASS_IN);
         rr_clear(&again);
         /* Every shorter packet is cut off. */
         for (size_t n = 0; n < wire.len; n++) {
@@ -255,11 +255,11 @@ static void good_packets(void **state)
     rr_clear(&rr);
     pos = 0;
     must(rr_from_packet(PACKET(ANY), &pos, &rr));
-    assert_int_equal(rr.class_, RR_CLASS_ANY);
+    assert_int_equal(rr.class_, DNS_CLASS_ANY);
     assert_null(rr.rdata);
     pos = 0;
     must(rr_from_packet(PACKET(NONE), &pos, &rr));
-    assert_int_equal(rr.class_, RR_CLASS_NONE);
+    assert_int_equal(rr.class_, DNS_CLASS_NONE);
     assert_int_equal(rr.rdata_len, 4);
     rr_clear(&rr);
     pos = 0;

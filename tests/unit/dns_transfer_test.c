@@ -86,14 +86,14 @@ static void build_query(const struct ask *ask, struct buf *out)
     buf_u16(out, ask->has_rd ? 0x0100 : 0);
     buf_u16(out, 1);
     buf_u16(out, 0);
-    buf_u16(out, ask->type == TYPE_IXFR ? 1 : 0);
+    buf_u16(out, ask->type == DNS_TYPE_IXFR ? 1 : 0);
     buf_u16(out, ask->has_opt ? 1 : 0);
     put_name(out, ask->zone);
     buf_u16(out, ask->type);
     buf_u16(out, ask->class_ == 0 ? 1 : ask->class_);
-    if (ask->type == TYPE_IXFR) {
+    if (ask->type == DNS_TYPE_IXFR) {
         buf_u16(out, 0xc00c);
-        buf_u16(out, TYPE_SOA);
+        buf_u16(out, DNS_TYPE_SOA);
         buf_u16(out, 1);
         buf_u32(out, 0);
         buf_u16(out, 22);
@@ -289,7 +289,7 @@ static void test_who_may(void **state)
         fake_zone(&f.records, "svc.test", "svc.test");
         fake_zone(&f.records, "unset.test", NULL);
         fixture_transfer(&f);
-        for (unsigned type = TYPE_IXFR; type <= TYPE_AXFR; type++) {
+        for (unsigned type = DNS_TYPE_IXFR; type <= DNS_TYPE_AXFR; type++) {
             const struct ask ask = {.zone = ROWS[i].zone,
                                     .type = (uint16_t)type,
                                     .peer = ROWS[i].peer,
@@ -359,7 +359,7 @@ static void test_the_clients_networks_count(void **state)
     fake_zone(&f.records, "svc.test", "svc.test");
     fixture_transfer(&f);
     const struct ask ask = {.zone = "svc.test",
-                            .type = TYPE_AXFR,
+                            .type = DNS_TYPE_AXFR,
                             .peer = "10.9.0.1",
                             .peer_later = "10.8.0.1",
                             .client = "far"};
@@ -406,7 +406,7 @@ static void test_broken_requests(void **state)
         {13, 'S', 0, 0},
     };
     const struct ask ask = {
-        .zone = "svc.test", .type = TYPE_IXFR, .serial = 77, .has_opt = true, .has_rd = true};
+        .zone = "svc.test", .type = DNS_TYPE_IXFR, .serial = 77, .has_opt = true, .has_rd = true};
     struct buf query = BUF_INIT(2048);
     (void)state;
 
@@ -447,7 +447,7 @@ static void test_broken_requests_are_answered(void **state)
     fake_zone(&f.records, "svc.test", "svc.test");
     fixture_transfer(&f);
     static const struct ask ASKS[] = {
-        {.zone = "svc.test", .type = TYPE_AXFR, .is_udp = true}, /* RFC 5936 §4.2 */
+        {.zone = "svc.test", .type = DNS_TYPE_AXFR, .is_udp = true}, /* RFC 5936 §4.2 */
         {.zone = "svc.test", .type = 1},
     };
     for (size_t i = 0; i < ARRAY_N(ASKS); i++) {
@@ -455,12 +455,12 @@ static void test_broken_requests_are_answered(void **state)
         assert_int_equal(rcode_of(reply), RCODE_FORMERR);
         reply_reset(reply);
     }
-    const struct ask chaos = {.zone = "svc.test", .type = TYPE_AXFR, .class_ = 3};
+    const struct ask chaos = {.zone = "svc.test", .type = DNS_TYPE_AXFR, .class_ = 3};
     assert_int_equal(rcode_of(ask_it(&f, &chaos, reply)), RCODE_REFUSED);
     reply_reset(reply);
     /* Our own failure. */
     f.records.fails = (struct err_trace){.code = ERR_DB, .file = "x", .text = "a disk"};
-    const struct ask good = {.zone = "svc.test", .type = TYPE_AXFR};
+    const struct ask good = {.zone = "svc.test", .type = DNS_TYPE_AXFR};
     assert_int_equal(rcode_of(ask_it(&f, &good, reply)), RCODE_SERVFAIL);
     reply_free(reply);
     fixture_end(&f);
@@ -479,7 +479,7 @@ static void test_whole_zone(void **state)
     fake_zone(&f.records, "svc.test", "svc.test");
     fixture_transfer(&f);
     /* Nothing in it. */
-    struct ask ask = {.zone = "svc.test", .type = TYPE_AXFR};
+    struct ask ask = {.zone = "svc.test", .type = DNS_TYPE_AXFR};
     assert_string_equal(plain_records(ask_it(&f, &ask, reply), &text), SOA_LINE(100) SOA_LINE(100));
     assert_int_equal(reply->request.messages[0][2], 0x84);
     assert_int_equal(reply->request.messages[0][11], 0);
@@ -546,7 +546,7 @@ static void test_many_messages(void **state)
     buf_puts(&want, SOA_LINE(100));
     for (unsigned i = 0; i < 2; i++) {
         const struct ask ask = {.zone = i == 0 ? "svc.test" : "svc.TEST",
-                                .type = TYPE_AXFR,
+                                .type = DNS_TYPE_AXFR,
                                 .client = "second",
                                 .has_opt = true};
         assert_string_equal(plain_records(ask_it(&f, &ask, reply), &text), buf_str(&want));
@@ -588,7 +588,7 @@ static void test_long_records(void **state)
         rr->rdata = mem_zalloc(60000);
         rr->rdata_len = i == 1 ? 60000 : 100;
     }
-    const struct ask ask = {.zone = "svc.test", .type = TYPE_AXFR};
+    const struct ask ask = {.zone = "svc.test", .type = DNS_TYPE_AXFR};
     assert_int_equal(records_of(ask_it(&f, &ask, reply), &text), 5);
     assert_int_equal(reply->request.n, 3);
     assert_true(reply->request.lens[1] > 60000);
@@ -654,7 +654,7 @@ static void test_differences(void **state)
     journal(&f.records);
     for (size_t i = 0; i < 2 * ARRAY_N(ROWS); i++) {
         const struct ask ask = {.zone = i % 2 == 0 ? "svc.test" : "Svc.test",
-                                .type = TYPE_IXFR,
+                                .type = DNS_TYPE_IXFR,
                                 .serial = ROWS[i / 2].serial,
                                 .client = "second"};
         assert_string_equal(plain_records(ask_it(&f, &ask, reply), &text), ROWS[i / 2].want);
@@ -686,7 +686,7 @@ static void test_the_shorter_one_is_sent(void **state)
             fake_rr(&f.records, line);
         }
     }
-    const struct ask ask = {.zone = "svc.test", .type = TYPE_IXFR, .serial = 99};
+    const struct ask ask = {.zone = "svc.test", .type = DNS_TYPE_IXFR, .serial = 99};
     assert_int_equal(records_of(ask_it(&f, &ask, reply), &text), 502);
     reply_reset(reply);
     for (unsigned i = 0; i < 5000; i++) {
@@ -712,8 +712,11 @@ static void test_udp(void **state)
     fake_zone(&f.records, "svc.test", "svc.test");
     fixture_transfer(&f);
     journal(&f.records);
-    struct ask ask = {
-        .zone = "svc.test", .type = TYPE_IXFR, .serial = 98, .client = "second", .is_udp = true};
+    struct ask ask = {.zone = "svc.test",
+                      .type = DNS_TYPE_IXFR,
+                      .serial = 98,
+                      .client = "second",
+                      .is_udp = true};
     assert_string_equal(plain_records(ask_it(&f, &ask, reply), &text),
                         SOA_LINE(100) DIFF_98 DIFF_99 SOA_LINE(100));
     assert_int_equal(reply->request.n, 1);
@@ -761,7 +764,7 @@ static void test_peers_that_go(void **state)
         (void)snprintf(line, sizeof(line), "h%u 60 A 10.0.%u.%u", i, i >> 8, i & 255);
         fake_rr(&f.records, line);
     }
-    const struct ask ask = {.zone = "svc.test", .type = TYPE_AXFR};
+    const struct ask ask = {.zone = "svc.test", .type = DNS_TYPE_AXFR};
     (void)ask_it(&f, &ask, reply);
     assert_true(reply->request.n > 5);
     reply_reset(reply);

@@ -198,7 +198,7 @@ static void test_read(void **state)
     (void)state;
 
     maker_script(&m, "SVC.test", "prereq nxdomain A.svc.test\nupdate add B.svc.test A 10.0.0.1");
-    assert_int_equal(update_read(m.data.data, m.data.len, &message, &why), UPDATE_NOERROR);
+    assert_int_equal(update_read(m.data.data, m.data.len, &message, &why), RCODE_NOERROR);
     assert_int_equal(message.id, 0x1234);
     assert_int_equal(message.zone_end, 12 + 10 + 4);
     assert_memory_equal(message.zone.wire, "\3svc\4test", 10);
