@@ -17,12 +17,12 @@
 
 #include "core/util/buf.h"
 #include "core/util/name.h"
+#include "dns/cookie.h"
 #include "dns/zone.h"
 
 #define DNS_UDP_PLAIN_MAX 512u
 #define DNS_UDP_EDNS_MAX 1232u /* the size we offer and the longest UDP answer we send */
 #define DNS_TCP_MAX 65535u
-#define COOKIE_SECRET_LEN 16u
 
 enum answer_verdict {
     ANSWER_DROP, /* nothing may be sent: shorter than a header, or a response */
@@ -39,7 +39,7 @@ struct answer_env {
     bool has_work; /* somebody takes ANSWER_WORK; else UPDATE is NOTIMP, transfers REFUSED, TSIG is
                       ignored */
     bool has_cookies;
-    uint8_t cookie_secret[2][COOKIE_SECRET_LEN]; /* [0] makes, both are accepted. RFC 9018 §5 */
+    uint8_t cookie_secret[2][COOKIE_KEY_LEN]; /* [0] makes, both are accepted. RFC 9018 §5 */
 };
 
 struct answer_in {

@@ -70,7 +70,7 @@ static struct err note(struct delegate *d, struct db *db, const char *base,
     }
     TRY(db_finish(q));
     TRY(buf_check(&t.all));
-    return zone_change_persist(change, db, base, list, list_texts(&t, list));
+    return zone_change_persist(change, base, list, list_texts(&t, list));
 }
 
 static bool is_printable(const char *text, size_t len)

@@ -56,7 +56,7 @@ static void take_cookies(struct dns_asker *asker, uint32_t generation)
 
 static void turn_cookies(struct dns_shared *shared, int64_t now_ms)
 {
-    uint8_t fresh[COOKIE_SECRET_LEN];
+    uint8_t fresh[COOKIE_KEY_LEN];
 
     if (random_bytes(fresh, sizeof(fresh)).code != ERR_OK) {
         log_ev(LOG_WARN, "dns.cookie.secret", {"msg", "no random bytes: the old secret stays"});
@@ -64,8 +64,8 @@ static void turn_cookies(struct dns_shared *shared, int64_t now_ms)
     }
     (void)pthread_mutex_lock(&shared->cookie_lock);
     if (now_ms >= atomic_load(&shared->cookie_until_ms)) { /* nobody was faster */
-        memcpy(shared->cookie_secret[1], shared->cookie_secret[0], COOKIE_SECRET_LEN);
-        memcpy(shared->cookie_secret[0], fresh, COOKIE_SECRET_LEN);
+        memcpy(shared->cookie_secret[1], shared->cookie_secret[0], COOKIE_KEY_LEN);
+        memcpy(shared->cookie_secret[0], fresh, COOKIE_KEY_LEN);
         atomic_store(&shared->cookie_until_ms, now_ms + COOKIE_DAY_MS);
         atomic_fetch_add(&shared->cookie_generation, 1);
     }

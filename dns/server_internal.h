@@ -44,7 +44,7 @@ struct dns_shared {
     struct rrl *rrl;
     bool has_cookies;
     pthread_mutex_t cookie_lock; /* leaf: the secrets */
-    uint8_t cookie_secret[2][COOKIE_SECRET_LEN];
+    uint8_t cookie_secret[2][COOKIE_KEY_LEN];
     _Atomic int64_t cookie_until_ms;
     _Atomic uint32_t cookie_generation;
     struct dns_tcp *tcp; /* all of them */

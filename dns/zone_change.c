@@ -143,14 +143,13 @@ struct err zone_change_value(struct zone_change *change, bool is_add, const char
     return err_ok();
 }
 
-struct err zone_change_persist(struct zone_change *change, struct db *db, const char *base,
+struct err zone_change_persist(struct zone_change *change, const char *base,
                                const char *const *texts, size_t n)
 {
     size_t len = strnlen(base, NAME_TEXT_MAX + 1);
     uint8_t wire[NAME_WIRE_MAX];
     size_t wire_len = sizeof(wire);
 
-    (void)db; /* the written-out form is looked at when the transaction's changes are complete */
     if (len > NAME_TEXT_MAX || n > ZONE_PERSIST_MAX) {
         FAIL(ERR_INTERNAL, "zone change: a name that is too long, or too many texts");
     }

@@ -60,8 +60,9 @@ void zone_change_freep(struct zone_change **change); /* for AUTO() */
 /* A delegate value comes or goes (the row is the caller's). */
 MUST_USE struct err zone_change_value(struct zone_change *change, bool is_add, const char *owner,
                                       const struct zone_value *value);
-/* The persistent texts of a base name are these; also the zone's written-out form changes. */
-MUST_USE struct err zone_change_persist(struct zone_change *change, struct db *db, const char *base,
+/* The persistent texts of a base name are these; also the zone's written-out form changes: that is looked
+ * at when the transaction's changes are complete. */
+MUST_USE struct err zone_change_persist(struct zone_change *change, const char *base,
                                         const char *const *texts, size_t n);
 size_t zone_change_n(const struct zone_change *change);
 /* Called on the writer thread after the snapshot of this change is published. */

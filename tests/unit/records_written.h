@@ -101,7 +101,7 @@ static inline struct err value_tx(struct db *db, void *arg)
     TRY(zone_change_new(a->f->records, &change));
     if (a->owner == NULL) {
         TRY(text_row(db, a));
-        TRY(zone_change_persist(change, db, a->base, &a->text, a->is_add ? 1 : 0));
+        TRY(zone_change_persist(change, a->base, &a->text, a->is_add ? 1 : 0));
     } else {
         memset(&value, 0, sizeof(value));
         memcpy(value.txt, a->text, TXT_VALUE_LEN);
