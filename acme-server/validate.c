@@ -8,6 +8,7 @@
 #include "core/util/clock.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
+#include "core/util/thread.h"
 
 #define NS_PER_S 1000000000
 
@@ -172,9 +173,7 @@ struct err validator_new(struct acme *acme, struct validator **out)
 struct err validator_start(struct validator *v, unsigned threads)
 {
     while (v->threads_n < threads && v->threads_n < ACME_VALIDATORS) {
-        if (pthread_create(&v->threads[v->threads_n], NULL, work, v) != 0) {
-            FAIL(ERR_LIMIT, "cannot start a validator thread");
-        }
+        TRY(thread_start("validator", THREAD_STACK_USUAL, work, v, &v->threads[v->threads_n]));
         v->threads_n++;
     }
     return err_ok();

@@ -8,6 +8,7 @@
 #include "core/util/clock.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
+#include "core/util/thread.h"
 
 struct maintenance {
     struct maintenance_options o;
@@ -100,9 +101,10 @@ struct err maintenance_start(const struct maintenance_options *options, struct m
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&m->wake, &attr);
     (void)pthread_condattr_destroy(&attr);
-    if (pthread_create(&m->thread, NULL, run, m) != 0) {
+    struct err e = thread_start("maintenance", THREAD_STACK_USUAL, run, m, &m->thread);
+    if (e.code != ERR_OK) {
         mem_free(m);
-        FAIL(ERR_LIMIT, "cannot start the maintenance thread");
+        return e;
     }
     *out = m;
     return err_ok();

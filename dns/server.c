@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 
 #include "core/util/log.h"
 #include "core/util/mem.h"
+#include "core/util/thread.h"
 
 #define UDP_THREADS_MAX 128u /* of all addresses: readers of the zones are limited */
 #define TCP_THREADS_MAX 32u
@@ -242,49 +242,19 @@ struct err dns_server_bind(struct zone_db *zones, const struct ip_endpoint *list
     return dns_server_open(&options, out);
 }
 
-static struct err start_thread(pthread_attr_t *attr, const char *name, void *(*fn)(void *),
-                               void *arg, pthread_t *out)
-{
-    int error = pthread_create(out, attr, fn, arg);
-
-    if (error != 0) {
-        FAIL(ERR_IO, "dns: cannot start a thread: %s", err_errno_text(error));
-    }
-    (void)pthread_setname_np(*out, name);
-    return err_ok();
-}
-
-static struct err start_all(struct dns_server *server, pthread_attr_t *attr)
+struct err dns_server_start(struct dns_server *server)
 {
     for (size_t i = 0; i < server->udp_n; i++) {
         struct dns_udp *udp = &server->udp[i];
-        TRY(start_thread(attr, "dns-udp", dns_udp_main, udp, &udp->thread));
+        TRY(thread_start("dns-udp", DNS_STACK_BYTES, dns_udp_main, udp, &udp->thread));
         udp->is_started = true;
     }
     for (size_t i = 0; i < server->tcp_n; i++) {
         struct dns_tcp *tcp = &server->tcp[i];
-        TRY(start_thread(attr, "dns-tcp", dns_tcp_main, tcp, &tcp->thread));
+        TRY(thread_start("dns-tcp", DNS_STACK_BYTES, dns_tcp_main, tcp, &tcp->thread));
         tcp->is_started = true;
     }
     return err_ok();
-}
-
-struct err dns_server_start(struct dns_server *server)
-{
-    pthread_attr_t attr;
-    sigset_t all;
-    sigset_t before;
-
-    if (pthread_attr_init(&attr) != 0) {
-        FAIL(ERR_NOMEM, "dns: thread attributes");
-    }
-    (void)pthread_attr_setstacksize(&attr, DNS_STACK_BYTES);
-    (void)sigfillset(&all); /* signals are the main thread's */
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct err e = start_all(server, &attr);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attr);
-    return e;
 }
 
 struct ip_endpoint dns_server_endpoint(const struct dns_server *server, size_t i)

@@ -4,7 +4,6 @@
 #include "dns/work.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +12,7 @@
 #include "dns/wire.h"
 
 #include "core/util/mem.h"
+#include "core/util/thread.h"
 
 struct queue {
     struct dns_request *slots[WORK_QUEUE_MAX];
@@ -162,36 +162,14 @@ static void *work_main(void *arg)
     return NULL;
 }
 
-static struct err start_all(struct work *work, const pthread_attr_t *attr)
+struct err work_start(struct work *work)
 {
     while (work->threads_n < WORK_THREADS) {
-        pthread_t *thread = &work->threads[work->threads_n];
-        int error = pthread_create(thread, attr, work_main, work);
-        if (error != 0) {
-            FAIL(ERR_LIMIT, "dns: cannot start a thread: %s", err_errno_text(error));
-        }
-        (void)pthread_setname_np(*thread, "dns-work");
+        TRY(thread_start("dns-work", DNS_STACK_BYTES, work_main, work,
+                         &work->threads[work->threads_n]));
         work->threads_n++;
     }
     return err_ok();
-}
-
-struct err work_start(struct work *work)
-{
-    pthread_attr_t attr;
-    sigset_t all;
-    sigset_t before;
-
-    if (pthread_attr_init(&attr) != 0) {
-        FAIL(ERR_NOMEM, "dns: thread attributes");
-    }
-    (void)pthread_attr_setstacksize(&attr, DNS_STACK_BYTES);
-    (void)sigfillset(&all); /* signals are the main thread's */
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    struct err e = start_all(work, &attr);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attr);
-    return e;
 }
 
 static void end_all(struct queue *queue)

@@ -3,11 +3,11 @@
 #include "core/store/driver.h"
 #include "core/util/log.h"
 #include "core/util/mem.h"
+#include "core/util/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -247,8 +247,6 @@ static void writer_destroy(struct writer *w)
 
 struct err writer_start(struct db *take_db, struct writer **out)
 {
-    sigset_t all;
-    sigset_t before;
     struct writer *w = mem_zalloc(sizeof(*w));
 
     if (w == NULL) {
@@ -258,16 +256,11 @@ struct err writer_start(struct db *take_db, struct writer **out)
     w->db = take_db;
     (void)pthread_mutex_init(&w->lock, NULL);
     (void)pthread_cond_init(&w->work, NULL);
-    /* Signals are the main thread's. */
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&w->thread, NULL, writer_main, w);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0) {
+    struct err e = thread_start("store-writer", THREAD_STACK_USUAL, writer_main, w, &w->thread);
+    if (e.code != ERR_OK) {
         writer_destroy(w);
-        FAIL(ERR_LIMIT, "the store's thread cannot be started: %s", err_errno_text(rc));
+        return e;
     }
-    (void)pthread_setname_np(w->thread, "store-writer");
     *out = w;
     return err_ok();
 }

@@ -2,10 +2,10 @@
 
 #include "core/util/clock.h"
 #include "core/util/mem.h"
+#include "core/util/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -365,27 +365,19 @@ static void *loop_main(void *arg)
 
 struct err loop_start(struct loop *loop)
 {
-    sigset_t all;
-    sigset_t before;
+    struct err e = err_ok();
 
     (void)pthread_mutex_lock(&loop->life);
     bool is_refused = loop->is_started || loop->is_stopping;
-    int error = 0;
     if (!is_refused) {
-        (void)sigfillset(&all); /* signals are for the main thread */
-        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-        error = pthread_create(&loop->thread, NULL, loop_main, loop);
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-        loop->is_started = error == 0;
+        e = thread_start("event-loop", THREAD_STACK_USUAL, loop_main, loop, &loop->thread);
+        loop->is_started = e.code == ERR_OK;
     }
     (void)pthread_mutex_unlock(&loop->life);
     if (is_refused) {
         FAIL(ERR_BAD_STATE, "the event loop was started before");
     }
-    if (error != 0) {
-        FAIL(ERR_LIMIT, "event loop: a thread cannot be started: %s", err_errno_text(error));
-    }
-    return err_ok();
+    return e;
 }
 
 void loop_stop(struct loop *loop)
