@@ -8,23 +8,13 @@
 #include "acme-server/alabel.h"
 #include "core/util/mem.h"
 
-static bool is_in(const struct ip_net *nets, size_t n, const struct ip_addr *ip)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (ip_net_contains(&nets[i], ip)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static const char *ip_refused(const struct acme *acme, const char *client,
                               const struct ident *ident)
 {
     const struct config_acme *settings = acme_settings(acme);
     struct ip_addr ip = ident_ip(ident);
 
-    if (is_in(settings->ip_networks, settings->ip_networks_n, &ip) ||
+    if (ip_nets_contain(settings->ip_networks, settings->ip_networks_n, &ip) ||
         (client[0] != '\0' && access_network_names(acme->access, client, &ip))) {
         return NULL;
     }

@@ -187,10 +187,8 @@ bool val_target_allowed(const struct val_net *net, const struct ip_endpoint *tar
     const struct config_acme *settings = acme_settings(net->acme);
     struct ip_addr forms[FORMS_MAX];
 
-    for (size_t i = 0; i < settings->allow_n; i++) {
-        if (ip_net_contains(&settings->allow[i], &target->addr)) {
-            return true;
-        }
+    if (ip_nets_contain(settings->allow, settings->allow_n, &target->addr)) {
+        return true;
     }
     size_t n = forms_of(&target->addr, forms);
     for (size_t i = 0; i < n; i++) {

@@ -99,12 +99,7 @@ bool forward_is_allowed(const struct forward *forward, const struct ip_addr *pee
         return false;
     }
     const struct config_dns *dns = &forward->options.cfg->dns;
-    for (size_t i = 0; i < dns->forward_networks_n; i++) {
-        if (ip_net_contains(&dns->forward_networks[i], peer)) {
-            return true;
-        }
-    }
-    return false;
+    return ip_nets_contain(dns->forward_networks, dns->forward_networks_n, peer);
 }
 
 /* --- how many at a time ----------------------------------------------------------------------- */

@@ -151,16 +151,6 @@ static void refuse(struct job *job, unsigned rcode, unsigned ede, const char *wh
 
 /* --- who may ------------------------------------------------------------------------------------ */
 
-static bool is_in(const struct ip_net *nets, size_t n, const struct ip_addr *ip)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (ip_net_contains(&nets[i], ip)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool is_open(const struct config_zone *zone)
 {
     return zone != NULL && (zone->transfer_allow_n > 0 || zone->transfer_key[0] != '\0');
@@ -168,7 +158,8 @@ static bool is_open(const struct config_zone *zone)
 
 static bool is_address_allowed(const struct config_zone *zone, const struct ip_addr *peer)
 {
-    return zone->transfer_allow_n == 0 || is_in(zone->transfer_allow, zone->transfer_allow_n, peer);
+    return zone->transfer_allow_n == 0 ||
+           ip_nets_contain(zone->transfer_allow, zone->transfer_allow_n, peer);
 }
 
 bool transfer_may_come(const struct transfer *transfer, const uint8_t *zone, size_t zone_len,

@@ -182,19 +182,9 @@ void access_close(struct access *access)
 
 /* --- credentials ------------------------------------------------------------------------------ */
 
-static bool is_in(const struct ip_net *nets, size_t n, const struct ip_addr *peer)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (ip_net_contains(&nets[i], peer)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool client_network_ok(const struct client *client, const struct ip_addr *peer)
 {
-    return client->networks_n == 0 || is_in(client->networks, client->networks_n, peer);
+    return client->networks_n == 0 || ip_nets_contain(client->networks, client->networks_n, peer);
 }
 
 struct err access_authenticate(struct access *access, const char *name, const char *secret,
@@ -348,7 +338,7 @@ bool access_network_names(struct access *access, const char *name, const struct 
 {
     AUTO(client_unrefp) struct client *client = lookup(access, name);
 
-    return client != NULL && is_in(client->networks, client->networks_n, ip);
+    return client != NULL && ip_nets_contain(client->networks, client->networks_n, ip);
 }
 
 bool access_is_open(const struct access *access)
@@ -359,7 +349,7 @@ bool access_is_open(const struct access *access)
 bool access_is_open_for(const struct access *access, const struct ip_addr *peer)
 {
     return access->cfg->is_open &&
-           is_in(access->cfg->open_networks, access->cfg->open_networks_n, peer);
+           ip_nets_contain(access->cfg->open_networks, access->cfg->open_networks_n, peer);
 }
 
 /* --- administration --------------------------------------------------------------------------- */

@@ -196,11 +196,8 @@ static void find_peer(struct exchange *x, const char *forwarded)
         return;
     }
     x->peer = ip_from_sockaddr(info->client_addr);
-    for (size_t i = 0; forwarded != NULL && i < server->trusted_n; i++) {
-        if (ip_net_contains(&server->trusted[i], &x->peer)) {
-            (void)http_last_hop(forwarded, &x->peer);
-            return;
-        }
+    if (forwarded != NULL && ip_nets_contain(server->trusted, server->trusted_n, &x->peer)) {
+        (void)http_last_hop(forwarded, &x->peer);
     }
 }
 

@@ -32,12 +32,7 @@ static bool is_local_only(const struct ip_addr *ip)
         {{4, {127}}, 8}, {{4, {169, 254}}, 16}, {{6, {0xfe, 0x80}}, 10}};
     static const struct ip_addr v6_loopback = {6, {[15] = 1}};
 
-    for (size_t i = 0; i < ARRAY_N(nets); i++) {
-        if (ip_net_contains(&nets[i], ip)) {
-            return true;
-        }
-    }
-    return ip_equal(&v6_loopback, ip);
+    return ip_nets_contain(nets, ARRAY_N(nets), ip) || ip_equal(&v6_loopback, ip);
 }
 
 static bool has_address(const struct config_machine *out, const struct ip_addr *ip)

@@ -427,6 +427,16 @@ bool ip_net_contains(const struct ip_net *net, const struct ip_addr *ip)
     return true;
 }
 
+bool ip_nets_contain(const struct ip_net *nets, size_t n, const struct ip_addr *ip)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ip_net_contains(&nets[i], ip)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void ip_net_text(const struct ip_net *net, char out[IP_TEXT_MAX + 5])
 {
     char addr[IP_TEXT_MAX + 1];

@@ -91,7 +91,10 @@ struct ip_addr ip_from_sockaddr(const struct sockaddr *sa);
 bool ip_equal(const struct ip_addr *a, const struct ip_addr *b);
 /* "10.0.0.0/8", "fd00::/8" or a single address. Host bits set are refused with a sentence. */
 MUST_USE struct err ip_net_parse(const char *text, struct ip_net *out);
+/* Does it lie in the network? False across families and for family 0. */
 bool ip_net_contains(const struct ip_net *net, const struct ip_addr *ip);
+/* In any of the n networks? */
+bool ip_nets_contain(const struct ip_net *nets, size_t n, const struct ip_addr *ip);
 void ip_net_text(const struct ip_net *net, char out[IP_TEXT_MAX + 5]);
 
 /* "addr:port" or "[v6]:port" with sockaddr; also ":port"-less with default_port > 0. */

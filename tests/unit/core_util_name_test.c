@@ -373,6 +373,22 @@ static void test_networks(void **state)
     assert_false(ip_net_contains(&net, &none));
 }
 
+static void test_lists_of_networks(void **state)
+{
+    static const struct ip_net NETS[] = {{{4, {10}}, 8}, {{6, {0xfd}}, 8}, {{4, {10, 1}}, 16}};
+    static const struct ip_addr IN4 = {4, {10, 1, 2, 3}};
+    static const struct ip_addr IN6 = {6, {0xfd, 1}};
+    static const struct ip_addr OUT = {4, {11}};
+
+    (void)state;
+    assert_true(ip_nets_contain(NETS, ARRAY_N(NETS), &IN4));
+    assert_true(ip_nets_contain(NETS, ARRAY_N(NETS), &IN6));
+    assert_false(ip_nets_contain(NETS, ARRAY_N(NETS), &OUT));
+    assert_false(ip_nets_contain(NETS, 1, &IN6));
+    assert_false(ip_nets_contain(NETS, 0, &IN4));
+    assert_false(ip_nets_contain(NULL, 0, &IN4));
+}
+
 static void test_endpoints(void **state)
 {
     static const char *const BAD[] = {"",
@@ -424,7 +440,8 @@ int main(void)
         cmocka_unit_test(test_below),          cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_to_wire),        cmocka_unit_test(test_from_wire),
         cmocka_unit_test(test_delegate),       cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_networks),       cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_networks),       cmocka_unit_test(test_lists_of_networks),
+        cmocka_unit_test(test_endpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
