@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/util/log.h"
 #include "core/util/mem.h"
 
 #define PROBLEMS_MAX (256u * 1024u)
@@ -138,6 +139,28 @@ int cli_load_config(const struct cli_args *args, struct config **out)
     }
     (void)fputs(buf_str(&problems), stderr);
     return cli_fail(e);
+}
+
+int cli_run_sub(const char *command, const struct cli_args *args, const struct cli_sub *subs,
+                size_t subs_n, const char *usage)
+{
+    AUTO(config_freep) struct config *cfg = NULL;
+    size_t words = args->positionals_n - 1;
+
+    for (size_t i = 0; i < subs_n; i++) {
+        if (strcmp(subs[i].name, args->positionals[0]) == 0 && words >= subs[i].min &&
+            words <= subs[i].max) {
+            int code = cli_load_config(args, &cfg);
+            if (code != CLI_OK) {
+                return code;
+            }
+            log_setup(LOG_ERROR, cfg->log_format);
+            code = subs[i].run(cfg, args);
+            return fflush(stdout) == 0 ? code : CLI_FAILED;
+        }
+    }
+    (void)fprintf(stderr, "bailiwick %s: %s\nTry '--help'.\n", command, usage);
+    return CLI_USAGE;
 }
 
 int cli_fail(struct err e)

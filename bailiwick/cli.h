@@ -65,6 +65,17 @@ size_t cli_values(const struct cli_args *args, const char *name, const char **ou
 /* Load the configuration; prints every problem to standard error. CLI_OK or CLI_CONFIG or
  * CLI_FAILED. */
 int cli_load_config(const struct cli_args *args, struct config **out);
+/* A command's own command: "list" of "bailiwick zone list". */
+struct cli_sub {
+    const char *name;
+    size_t min, max;                                             /* positionals behind it */
+    int (*run)(struct config *cfg, const struct cli_args *args); /* positionals[0]: name */
+};
+/* Run the one that the first positional names, with the configuration loaded and nothing logged but
+ * errors. usage: what there is, printed if none fits. Returns its exit code; CLI_FAILED if standard
+ * output does not take what it printed. */
+int cli_run_sub(const char *command, const struct cli_args *args, const struct cli_sub *subs,
+                size_t subs_n, const char *usage);
 /* Print this thread's failure to standard error; returns CLI_FAILED, or CLI_CONFIG for
  * ERR_CONFIG. */
 int cli_fail(struct err e);

@@ -5,7 +5,6 @@
 
 #include "bailiwick/ask.h"
 #include "bailiwick/cli.h"
-#include "core/util/log.h"
 #include "core/util/mem.h"
 
 #define PATH_MAX_LEN 4096u
@@ -65,7 +64,7 @@ static void print_trace(const json_t *reply)
     }
 }
 
-static int trace(const struct config *cfg, const struct cli_args *args)
+static int trace(struct config *cfg, const struct cli_args *args)
 {
     AUTO(buf_clear) struct buf path = BUF_INIT(PATH_MAX_LEN);
 
@@ -105,7 +104,7 @@ static void print_counters(const json_t *reply)
     }
 }
 
-static int counters(const struct config *cfg, const struct cli_args *args)
+static int counters(struct config *cfg, const struct cli_args *args)
 {
     return show(cfg, args, "/api/v1/dns/counters", print_counters);
 }
@@ -139,7 +138,7 @@ static int switch_log(const struct config *cfg, bool is_on)
     return ask_daemon(cfg, "dns", "PUT", "/api/v1/dns/log", body, &reply);
 }
 
-static int query_log(const struct config *cfg, const struct cli_args *args)
+static int query_log(struct config *cfg, const struct cli_args *args)
 {
     AUTO(buf_clear) struct buf path = BUF_INIT(PATH_MAX_LEN);
     const char *word = args->positionals_n > 1 ? args->positionals[1] : "";
@@ -185,44 +184,26 @@ static void print_transfers(const json_t *reply)
     }
 }
 
-static int transfers(const struct config *cfg, const struct cli_args *args)
+static int transfers(struct config *cfg, const struct cli_args *args)
 {
     return show(cfg, args, "/api/v1/dns/transfers", print_transfers);
 }
 
-static const struct {
-    const char *name;
-    size_t min, max; /* words, itself included */
-    int (*run)(const struct config *cfg, const struct cli_args *args);
-} COMMANDS[] = {
-    {"trace", 2, 3, trace},
-    {"counters", 1, 1, counters},
-    {"log", 1, 3, query_log},
-    {"transfers", 1, 1, transfers},
+static const struct cli_sub COMMANDS[] = {
+    {"trace", 1, 2, trace},
+    {"counters", 0, 0, counters},
+    {"log", 0, 2, query_log},
+    {"transfers", 0, 0, transfers},
 };
 
 int cmd_dns(int argc, char **argv)
 {
     struct cli_args args;
-    AUTO(config_freep) struct config *cfg = NULL;
     int code = CLI_OK;
 
     if (!cli_begin(argc, argv, OPTIONS, ARRAY_N(OPTIONS), 1, 3, HELP, &args, &code)) {
         return code;
     }
-    for (size_t i = 0; i < ARRAY_N(COMMANDS); i++) {
-        if (strcmp(COMMANDS[i].name, args.positionals[0]) == 0 &&
-            args.positionals_n >= COMMANDS[i].min && args.positionals_n <= COMMANDS[i].max) {
-            code = cli_load_config(&args, &cfg);
-            if (code != CLI_OK) {
-                return code;
-            }
-            log_setup(LOG_ERROR, cfg->log_format);
-            code = COMMANDS[i].run(cfg, &args);
-            return fflush(stdout) == 0 ? code : CLI_FAILED;
-        }
-    }
-    (void)fprintf(stderr, "bailiwick dns: 'trace NAME [TYPE]', 'counters', 'log' or 'transfers'\n"
-                          "Try '--help'.\n");
-    return CLI_USAGE;
+    return cli_run_sub("dns", &args, COMMANDS, ARRAY_N(COMMANDS),
+                       "'trace NAME [TYPE]', 'counters', 'log' or 'transfers'");
 }

@@ -7,7 +7,6 @@
 #include "bailiwick/offline.h"
 #include "bailiwick/zone_check.h"
 #include "core/util/file.h"
-#include "core/util/log.h"
 #include "core/util/mem.h"
 #include "web/admin_records.h"
 
@@ -306,37 +305,19 @@ static int reload(struct config *cfg, const struct cli_args *args)
     return code == CLI_OK && print_problems(reply) > 0 ? CLI_FAILED : code;
 }
 
-static const struct {
-    const char *name;
-    size_t words; /* behind it */
-    int (*run)(struct config *cfg, const struct cli_args *args);
-} COMMANDS[] = {
-    {"list", 0, zone_list}, {"import", 2, zone_import}, {"export", 1, zone_export},
-    {"check", 2, check},    {"reload", 0, reload},
+static const struct cli_sub COMMANDS[] = {
+    {"list", 0, 0, zone_list}, {"import", 2, 2, zone_import}, {"export", 1, 1, zone_export},
+    {"check", 2, 2, check},    {"reload", 0, 0, reload},
 };
 
 int cmd_zone(int argc, char **argv)
 {
     struct cli_args args;
-    AUTO(config_freep) struct config *cfg = NULL;
     int code = CLI_OK;
 
     if (!cli_begin(argc, argv, OPTIONS, ARRAY_N(OPTIONS), 1, 3, HELP, &args, &code)) {
         return code;
     }
-    for (size_t i = 0; i < ARRAY_N(COMMANDS); i++) {
-        if (strcmp(COMMANDS[i].name, args.positionals[0]) == 0 &&
-            COMMANDS[i].words == args.positionals_n - 1) {
-            code = cli_load_config(&args, &cfg);
-            if (code != CLI_OK) {
-                return code;
-            }
-            log_setup(LOG_ERROR, cfg->log_format);
-            code = COMMANDS[i].run(cfg, &args);
-            return fflush(stdout) == 0 ? code : CLI_FAILED;
-        }
-    }
-    (void)fprintf(stderr, "bailiwick zone: 'list', 'import ZONE FILE', 'export ZONE', 'check FILE "
-                          "ZONE' or 'reload'\nTry '--help'.\n");
-    return CLI_USAGE;
+    return cli_run_sub("zone", &args, COMMANDS, ARRAY_N(COMMANDS),
+                       "'list', 'import ZONE FILE', 'export ZONE', 'check FILE ZONE' or 'reload'");
 }
