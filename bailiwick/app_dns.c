@@ -31,7 +31,7 @@ static struct err open_service(struct app_dns *dns, const struct app_dns_options
                                                 .watch = dns->watch};
     TRY(dns_service_new(&service, &dns->service));
     TRY(work_new(dns_service_handle, dns->service, &dns->work));
-    work_gate(dns->work, dns_service_may_transfer);
+    work_gate(dns->work, dns_service_may_transfer, dns_service_is_transfer_allowed);
     return err_ok();
 }
 

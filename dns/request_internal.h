@@ -34,7 +34,8 @@ struct dns_request {
     size_t limit, len, begun_at, begun_len;
     struct sockaddr_in6 to; /* large enough for both families */
     socklen_t to_len;
-    uint8_t rcode; /* of the last message sent */
+    int64_t checked_unix; /* its signature was good then; 0: not looked at */
+    uint8_t rcode;        /* of the last message sent */
     bool has_cookie;
     uint8_t cookie[COOKIE_LEN];
     size_t control_len;

@@ -37,6 +37,8 @@ struct job {
     size_t *len;
     struct answer_in in;
     struct answer_info info;
+    bool is_arrival; /* a transfer that is looked at and, if it may, kept for its turn */
+    bool is_kept;
 };
 
 static void seat_free(struct seat *seat)
@@ -210,6 +212,14 @@ static void question(struct job *job)
     }
 }
 
+static bool may_transfer(const struct job *job)
+{
+    struct dns_name name;
+
+    return dns_name_read(job->packet + HEADER_LEN, *job->len - HEADER_LEN, &name) != 0 &&
+           transfer_may(job->service->o.transfer, name.wire, name.len, &job->peer, &job->tsig);
+}
+
 static void work(struct job *job)
 {
     unsigned opcode = wire_opcode(job->packet);
@@ -219,6 +229,8 @@ static void work(struct job *job)
         update(job);
     } else if (opcode != OPCODE_QUERY) {
         send_error(job, RCODE_NOTIMP, job->tsig.is_verified);
+    } else if (job->is_arrival && may_transfer(job)) {
+        job->is_kept = true;
     } else if (job->info.type == DNS_TYPE_AXFR || job->info.type == DNS_TYPE_IXFR) {
         transfer_handle(job->service->o.transfer, job->request, job->packet, *job->len, &job->tsig);
         note(job, job->request->rcode);
@@ -230,11 +242,12 @@ static void work(struct job *job)
 static void check(struct job *job)
 {
     const struct dns_service_options *o = &job->service->o;
-    const struct tsig_options options = {.access = o->access,
-                                         .is_md5_allowed = o->cfg->dns.hmac_md5,
-                                         .is_tcp = job->in.is_tcp,
-                                         .peer = &job->peer,
-                                         .now_unix = clock_unix_s()};
+    const struct tsig_options options = {
+        .access = o->access,
+        .is_md5_allowed = o->cfg->dns.hmac_md5,
+        .is_tcp = job->in.is_tcp,
+        .peer = &job->peer,
+        .now_unix = job->request->checked_unix != 0 ? job->request->checked_unix : clock_unix_s()};
 
     read_question(job);
     enum tsig_verdict verdict = tsig_check(&options, job->packet, job->len, &job->tsig);
@@ -278,12 +291,32 @@ bool dns_service_may_transfer(void *ctx, struct dns_request *request)
            transfer_may_come(service->o.transfer, name.wire, name.len, &peer);
 }
 
-void dns_service_handle(void *ctx, struct dns_request *request)
+/* A transfer that may is left as it came: the signature goes out of the packet when it is read. */
+static void look(struct job *job)
 {
-    struct job job = {.service = ctx,
+    size_t len = *job->len;
+    AUTO(mem_freep) uint8_t *packet = mem_dup(job->packet, len);
+
+    if (packet == NULL) {
+        send_servfail(job);
+        return;
+    }
+    check(job);
+    if (job->is_kept) {
+        memcpy(job->packet, packet, len);
+        *job->len = len;
+        job->request->checked_unix = clock_unix_s();
+    }
+}
+
+/* True: the request is kept. */
+static bool handle(struct dns_service *service, struct dns_request *request, bool is_arrival)
+{
+    struct job job = {.service = service,
                       .request = request,
                       .peer = dns_request_peer(request),
-                      .info = {.reason = ANSWER_NOT_OURS, .zone = -1}};
+                      .info = {.reason = ANSWER_NOT_OURS, .zone = -1},
+                      .is_arrival = is_arrival};
 
     job.packet = dns_request_bytes(request, &job.len);
     job.in = (struct answer_in){.query = job.packet,
@@ -295,8 +328,25 @@ void dns_service_handle(void *ctx, struct dns_request *request)
         log_err(LOG_WARN, "dns.work", e);
         send_servfail(&job);
     } else {
-        check(&job);
+        if (is_arrival) {
+            look(&job);
+        } else {
+            check(&job);
+        }
         leave_seat(job.service, job.seat);
     }
-    dns_request_end(request);
+    if (!job.is_kept) {
+        dns_request_end(request);
+    }
+    return job.is_kept;
+}
+
+void dns_service_handle(void *ctx, struct dns_request *request)
+{
+    (void)handle(ctx, request, false);
+}
+
+bool dns_service_is_transfer_allowed(void *ctx, struct dns_request *request)
+{
+    return handle(ctx, request, true);
 }

@@ -32,5 +32,8 @@ void dns_service_free(struct dns_service *service);
 void dns_service_handle(void *ctx, struct dns_request *request);
 /* A work_may_fn: false when the address alone says that the AXFR or IXFR will be refused. */
 bool dns_service_may_transfer(void *ctx, struct dns_request *request);
+/* A work_check_fn: true when it is allowed, its signature included; the request is then as it came, and
+ * its signature's time counts as of now. False: it was refused, and ended. */
+bool dns_service_is_transfer_allowed(void *ctx, struct dns_request *request);
 
 #endif

@@ -175,11 +175,18 @@ bool transfer_may_come(const struct transfer *transfer, const uint8_t *zone, siz
     return is_open(options) && is_address_allowed(options, peer);
 }
 
+struct asking {
+    const char *zone_name, *peer_text;
+    const struct ip_addr *peer;
+    const struct tsig *tsig;
+};
+
 /* "" when the peer may; else what is wrong and what to do. */
-static void may_not(const struct job *job, const struct config_zone *zone, struct buf *why)
+static void may_not(const struct transfer *transfer, const struct asking *by,
+                    const struct config_zone *zone, struct buf *why)
 {
-    const struct tsig *tsig = job->tsig;
-    const char *name = job->zone_name;
+    const struct tsig *tsig = by->tsig;
+    const char *name = by->zone_name;
 
     if (!is_open(zone)) {
         buf_printf(why,
@@ -188,9 +195,9 @@ static void may_not(const struct job *job, const struct config_zone *zone, struc
                    name, zone == NULL ? name : zone->name);
         return;
     }
-    if (!is_address_allowed(zone, &job->peer)) {
+    if (!is_address_allowed(zone, by->peer)) {
         buf_printf(why, "%s is not in transfer.allow of zone %s: add its network there",
-                   job->peer_text, zone->name);
+                   by->peer_text, zone->name);
         return;
     }
     if (zone->transfer_key[0] == '\0') {
@@ -206,10 +213,27 @@ static void may_not(const struct job *job, const struct config_zone *zone, struc
                    "the request is signed by client %s, but transfer.key of zone %s is %s: use "
                    "that client's key",
                    tsig->client, zone->name, zone->transfer_key);
-    } else if (!access_network_ok(job->transfer->options.access, tsig->client, &job->peer)) {
+    } else if (!access_network_ok(transfer->options.access, tsig->client, by->peer)) {
         buf_printf(why, "client %s may not come from %s: add that network to the client's networks",
-                   tsig->client, job->peer_text);
+                   tsig->client, by->peer_text);
     }
+}
+
+bool transfer_may(const struct transfer *transfer, const uint8_t *zone, size_t zone_len,
+                  const struct ip_addr *peer, const struct tsig *tsig)
+{
+    const struct records *records = transfer->options.records;
+    const struct asking by = {.zone_name = "", .peer_text = "", .peer = peer, .tsig = tsig};
+    struct buf why = BUF_INIT(1024);
+    int index = records_zone_index(records, zone, zone_len);
+
+    if (index < 0) {
+        return false;
+    }
+    may_not(transfer, &by, records_transfer_of(records, index), &why);
+    bool may = why.len == 0 && !why.failed;
+    buf_clear(&why);
+    return may;
 }
 
 /* --- the read view ------------------------------------------------------------------------------ */
@@ -432,7 +456,8 @@ static void handle(struct job *job)
         return;
     }
     job->zone_name = records_zone_name(records, job->zone);
-    may_not(job, records_transfer_of(records, job->zone), &why);
+    const struct asking by = {job->zone_name, job->peer_text, &job->peer, job->tsig};
+    may_not(job->transfer, &by, records_transfer_of(records, job->zone), &why);
     if (why.len > 0 || why.failed) {
         refuse(job, RCODE_REFUSED, EDE_PROHIBITED, buf_str(&why));
     } else {

@@ -41,6 +41,9 @@ void transfer_handle(struct transfer *transfer, struct dns_request *request, con
  * nothing of signatures: transfer_handle() does. Any thread; cheap. */
 bool transfer_may_come(const struct transfer *transfer, const uint8_t *zone, size_t zone_len,
                        const struct ip_addr *peer);
+/* Will transfer_handle() allow it, as far as address and signature say? Work threads; cheap. */
+bool transfer_may(const struct transfer *transfer, const uint8_t *zone, size_t zone_len,
+                  const struct ip_addr *peer, const struct tsig *tsig);
 struct transfer_info { /* per zone and server that is notified */
     char zone[NAME_TEXT_MAX + 1];
     struct ip_endpoint server;

@@ -1,6 +1,7 @@
-/* Three queues, because a transfer may keep its thread for minutes: at most WORK_TRANSFERS_MAX threads
- * take from the second one, the rest is always there for updates. Those who may not transfer wait in the
- * third one, for a free thread only: strangers never stand before secondaries, nor before updates. */
+/* A transfer may keep its thread for minutes: at most WORK_TRANSFERS_MAX threads are given to those whose
+ * turn it is, the rest is always there for updates. Who may is found out before it waits for a turn, by
+ * WORK_CHECKS_MAX threads; those who may not by their address alone wait in a queue of their own, for a
+ * free thread only: strangers never stand before secondaries, nor before updates. */
 #include "dns/work.h"
 
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <stdint.h>
 
 #include "dns/server_internal.h"
+#include "dns/work_turns.h"
 #include "dns/zone_table.h"
 #include "dns/wire.h"
 
@@ -21,12 +23,13 @@ struct queue {
 
 struct work {
     work_fn fn;
-    work_may_fn may_transfer; /* NULL: all may */
+    work_may_fn may_come;     /* NULL: all may */
+    work_check_fn is_allowed; /* NULL: all are */
     void *ctx;
     pthread_mutex_t lock; /* leaf: what follows */
     pthread_cond_t changed;
-    struct queue plain, transfers, refusals;
-    unsigned transfers_busy;
+    struct queue plain, refusals;
+    struct turns transfers;
     bool is_stopping;
     pthread_t threads[WORK_THREADS];
     size_t threads_n; /* started */
@@ -45,9 +48,10 @@ struct err work_new(work_fn fn, void *ctx, struct work **out)
     return err_ok();
 }
 
-void work_gate(struct work *work, work_may_fn may_transfer)
+void work_gate(struct work *work, work_may_fn may_come, work_check_fn is_allowed)
 {
-    work->may_transfer = may_transfer;
+    work->may_come = may_come;
+    work->is_allowed = is_allowed;
 }
 
 bool work_is_transfer(struct dns_request *request)
@@ -82,61 +86,114 @@ static struct dns_request *pop(struct queue *queue)
     return request;
 }
 
-static bool has_room_for_transfer(const struct queue *queue, const struct ip_addr *peer)
+static bool has_room_for_refusal(const struct queue *queue, const struct ip_addr *peer)
 {
     unsigned of_peer = 0;
 
-    if (queue->n >= WORK_TRANSFER_QUEUE_MAX) {
+    if (queue->n >= WORK_REFUSALS_MAX) {
         return false;
     }
     for (size_t i = 0; i < queue->n; i++) {
         struct ip_addr other = dns_request_peer(queue->slots[(queue->first + i) % WORK_QUEUE_MAX]);
         of_peer += ip_equal(&other, peer);
     }
-    return of_peer < WORK_TRANSFER_PEER_MAX;
+    return of_peer < WORK_REFUSALS_PEER_MAX;
 }
 
-static struct queue *queue_for(struct work *work, struct dns_request *request)
+enum kind { KIND_PLAIN, KIND_TRANSFER, KIND_REFUSAL };
+
+static enum kind kind_of(struct work *work, struct dns_request *request)
 {
     if (!work_is_transfer(request)) {
-        return &work->plain;
+        return KIND_PLAIN;
     }
-    bool may = work->may_transfer == NULL || work->may_transfer(work->ctx, request);
-    return may ? &work->transfers : &work->refusals;
+    bool may = work->may_come == NULL || work->may_come(work->ctx, request);
+    return may ? KIND_TRANSFER : KIND_REFUSAL;
 }
 
-static bool is_transfer_next(const struct work *work)
+/* Under the lock. */
+static bool put(struct work *work, struct dns_request *request, enum kind kind)
 {
-    return work->transfers.n > 0 && work->transfers_busy < WORK_TRANSFERS_MAX;
+    struct ip_addr peer = dns_request_peer(request);
+    struct queue *queue = kind == KIND_PLAIN ? &work->plain : &work->refusals;
+    bool has_room = false;
+
+    switch (kind) {
+    case KIND_PLAIN:
+        has_room = queue->n < WORK_QUEUE_MAX;
+        break;
+    case KIND_TRANSFER:
+        return turns_put(&work->transfers, request, &peer,
+                         work->is_allowed == NULL ? TURN_READY : TURN_ARRIVED);
+    case KIND_REFUSAL:
+        has_room = has_room_for_refusal(queue, &peer);
+        break;
+    }
+    if (has_room) {
+        push(queue, request);
+    }
+    return has_room;
 }
 
 bool work_put(struct work *work, struct dns_request *request)
 {
-    struct queue *queue = queue_for(work, request);
-    struct ip_addr peer = dns_request_peer(request);
+    enum kind kind = kind_of(work, request);
 
     (void)pthread_mutex_lock(&work->lock);
-    bool has_room =
-        queue == &work->plain ? queue->n < WORK_QUEUE_MAX : has_room_for_transfer(queue, &peer);
-    has_room = has_room && !work->is_stopping;
-    if (has_room) {
-        push(queue, request);
+    bool is_taken = !work->is_stopping && put(work, request, kind);
+    if (is_taken) {
         (void)pthread_cond_signal(&work->changed);
     }
     (void)pthread_mutex_unlock(&work->lock);
-    return has_room;
+    return is_taken;
 }
 
-/* Whose turn it is, NULL: nobody's. */
-static struct queue *next_queue(struct work *work)
+/* The following are called, and return, with the lock held. False: there was nothing to do. */
+static bool do_check(struct work *work)
 {
-    if (is_transfer_next(work)) {
-        return &work->transfers;
+    struct turn turn;
+
+    if (!turns_next_check(&work->transfers, &turn)) {
+        return false;
     }
-    if (work->plain.n > 0) {
-        return &work->plain;
+    (void)pthread_mutex_unlock(&work->lock);
+    bool is_allowed = work->is_allowed(work->ctx, turn.request);
+    (void)pthread_mutex_lock(&work->lock);
+    if (is_allowed) {
+        turns_ready(&work->transfers, turn.ticket);
+        (void)pthread_cond_signal(&work->changed); /* this thread may be busy for minutes now */
+    } else {
+        turns_end(&work->transfers, turn.ticket);
     }
-    return work->refusals.n > 0 ? &work->refusals : NULL;
+    return true;
+}
+
+static bool do_transfer(struct work *work)
+{
+    struct turn turn;
+
+    if (!turns_next(&work->transfers, &turn)) {
+        return false;
+    }
+    (void)pthread_mutex_unlock(&work->lock);
+    work->fn(work->ctx, turn.request);
+    (void)pthread_mutex_lock(&work->lock);
+    turns_end(&work->transfers, turn.ticket);
+    return true;
+}
+
+static bool do_queued(struct work *work)
+{
+    struct queue *queue = work->plain.n > 0 ? &work->plain : &work->refusals;
+
+    if (queue->n == 0) {
+        return false;
+    }
+    struct dns_request *request = pop(queue);
+    (void)pthread_mutex_unlock(&work->lock);
+    work->fn(work->ctx, request);
+    (void)pthread_mutex_lock(&work->lock);
+    return true;
 }
 
 static void *work_main(void *arg)
@@ -145,18 +202,9 @@ static void *work_main(void *arg)
 
     (void)pthread_mutex_lock(&work->lock);
     while (!work->is_stopping) {
-        struct queue *queue = next_queue(work);
-        if (queue == NULL) {
+        if (!do_check(work) && !do_transfer(work) && !do_queued(work)) {
             (void)pthread_cond_wait(&work->changed, &work->lock);
-            continue;
         }
-        bool is_for_transfer = queue == &work->transfers;
-        struct dns_request *request = pop(queue);
-        work->transfers_busy += is_for_transfer;
-        (void)pthread_mutex_unlock(&work->lock);
-        work->fn(work->ctx, request);
-        (void)pthread_mutex_lock(&work->lock);
-        work->transfers_busy -= is_for_transfer; /* this thread looks again at once */
     }
     (void)pthread_mutex_unlock(&work->lock);
     return NULL;
@@ -192,8 +240,10 @@ void work_free(struct work *work)
         (void)pthread_join(work->threads[i], NULL);
     }
     end_all(&work->plain);
-    end_all(&work->transfers);
     end_all(&work->refusals);
+    for (size_t i = 0; i < work->transfers.n; i++) { /* no thread works for them any more */
+        dns_request_end(work->transfers.list[i].request);
+    }
     (void)pthread_cond_destroy(&work->changed);
     (void)pthread_mutex_destroy(&work->lock);
     mem_free(work);

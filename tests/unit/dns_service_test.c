@@ -90,6 +90,13 @@ bool transfer_may_come(const struct transfer *transfer, const uint8_t *zone, siz
     return zone_len == 10 && memcmp(zone, "\3svc\4test", 10) == 0 && peer->bytes[0] == 10;
 }
 
+/* The same, and signed by client one. */
+bool transfer_may(const struct transfer *transfer, const uint8_t *zone, size_t zone_len,
+                  const struct ip_addr *peer, const struct tsig *tsig)
+{
+    return transfer_may_come(transfer, zone, zone_len, peer) && tsig->is_verified;
+}
+
 static void must(struct err e)
 {
     if (e.code != ERR_OK) {
@@ -437,6 +444,77 @@ static void test_may_transfer(void **state)
     mem_free(m);
 }
 
+static struct dns_request *arrive(struct fixture *f, const struct message *m)
+{
+    struct sockaddr_in6 nobody;
+    const struct ip_addr peer = {4, {10, 0, 0, 1}};
+    const struct msghdr from = {.msg_name = &nobody, .msg_namelen = 0};
+    const struct dns_request_bytes bytes = {.packet = m->data, .len = m->len, .peer = &peer};
+    struct dns_request *request = dns_request_new_udp(f->socket, &from, &bytes);
+
+    assert_non_null(request);
+    return request;
+}
+
+/* A transfer that may waits as it came, however long, and is allowed when its turn has come. */
+static void test_allowed_transfers_wait(void **state)
+{
+    struct fixture *f = *state;
+    struct message *m = mem_zalloc(sizeof(*m));
+    struct tsig tsig;
+    uint8_t out[512];
+    size_t *len = NULL;
+
+    assert_non_null(m);
+    clock_hold(true);
+    make_message(m, QUERY, "svc.test", AXFR);
+    sign(f, m, 0, &tsig);
+    struct dns_request *request = arrive(f, m);
+    assert_true(dns_service_is_transfer_allowed(f->service, request));
+    const uint8_t *packet = dns_request_bytes(request, &len);
+    assert_int_equal(*len, m->len);
+    assert_memory_equal(packet, m->data, m->len);
+    assert_int_equal(recv(f->far, out, sizeof(out), MSG_DONTWAIT), -1);
+    assert_int_equal(counted(f, "svc.test", AXFR, NOERROR), 0);
+    clock_shift(3600 * INT64_C(1000)); /* longer than a signature is good for */
+    dns_service_handle(f->service, request);
+    assert_int_equal(seen.transfers, 1);
+    assert_true(seen.is_verified);
+    assert_int_equal(counted(f, "svc.test", AXFR, NOERROR), 1);
+    assert_true(recv(f->far, out, sizeof(out), MSG_DONTWAIT) > 12);
+    clock_hold(false);
+    mem_free(m);
+}
+
+/* One that may not is refused at once, and once. */
+static void test_others_do_not_wait(void **state)
+{
+    static const struct {
+        bool is_signed, is_late;
+        unsigned rcode, transfers; /* refusing is transfer_handle()'s */
+    } rows[] = {{false, false, REFUSED, 1}, {true, true, NOTAUTH, 1}};
+    struct fixture *f = *state;
+    struct message *m = mem_zalloc(sizeof(*m));
+    struct tsig tsig;
+    uint8_t out[512];
+
+    assert_non_null(m);
+    seen.rcode = REFUSED;
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        make_message(m, QUERY, "svc.test", AXFR);
+        if (rows[i].is_signed) {
+            sign(f, m, rows[i].is_late ? 3600 : 0, &tsig);
+        }
+        assert_false(dns_service_is_transfer_allowed(f->service, arrive(f, m)));
+        assert_true(recv(f->far, out, sizeof(out), MSG_DONTWAIT) > 11);
+        assert_int_equal(out[3] & 15, rows[i].rcode);
+        assert_int_equal(recv(f->far, out, sizeof(out), MSG_DONTWAIT), -1);
+        assert_int_equal(seen.transfers, rows[i].transfers);
+        assert_int_equal(counted(f, "svc.test", AXFR, (uint16_t)rows[i].rcode), 1);
+    }
+    mem_free(m);
+}
+
 /* The query log has a transfer or update once, as one of a zone of ours. */
 static void test_query_log(void **state)
 {
@@ -556,6 +634,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_notify, setup, teardown),
         cmocka_unit_test_setup_teardown(test_transfers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_may_transfer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_allowed_transfers_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_others_do_not_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_query_log, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signed_questions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signed_long_answers, setup, teardown),

@@ -348,6 +348,41 @@ static void test_may_come(void **state)
     }
 }
 
+/* And what the signature says, before it waits for its turn. */
+static void test_may(void **state)
+{
+    static const struct {
+        const char *zones, *zone, *client, *peer;
+        bool may;
+    } ROWS[] = {
+        {ZONES_KEY, "svc.test", "", "203.0.113.1", false},
+        {ZONES_KEY, "svc.test", "nobody", "203.0.113.1", false},
+        {ZONES_KEY, "other.test", "second", "203.0.113.1", false},
+        {ZONES_KEY, "svc.test", "second", "203.0.113.1", true},
+        {ZONES_KEY, "svc.test", "SECOND", "203.0.113.1", true},
+        {ZONES_NET, "svc.test", "second", "10.2.2.3", false},
+        {ZONES_NET, "svc.test", "", "10.1.2.3", true},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_N(ROWS); i++) {
+        struct ip_addr peer = ip_of(ROWS[i].peer);
+        struct tsig tsig = {.is_verified = ROWS[i].client[0] != '\0'};
+        uint8_t wire[NAME_WIRE_MAX];
+        size_t len = sizeof(wire);
+        struct fixture f;
+        fixture_begin(&f, ROWS[i].zones);
+        fake_zone(&f.records, "svc.test", "svc.test");
+        fixture_transfer(&f);
+        (void)snprintf(tsig.client, sizeof(tsig.client), "%s", ROWS[i].client);
+        must(name_to_wire(ROWS[i].zone, wire, &len));
+        if (transfer_may(f.transfer, wire, len, &peer, &tsig) != ROWS[i].may) {
+            fail_msg("row %zu", i);
+        }
+        fixture_end(&f);
+    }
+}
+
 /* The signature is right, but that client may not come from there. */
 static void test_the_clients_networks_count(void **state)
 {
@@ -819,6 +854,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_may),
         cmocka_unit_test(test_may_come),
+        cmocka_unit_test(test_may),
         cmocka_unit_test(test_the_clients_networks_count),
         cmocka_unit_test(test_broken_requests),
         cmocka_unit_test(test_broken_requests_are_answered),

@@ -148,17 +148,18 @@ static void test_transfers_are_bounded(void **state)
     struct fixture *f = *state;
     unsigned taken[2] = {0, 0};
 
-    work_gate(f->work, may_transfer);
+    work_gate(f->work, may_transfer, NULL);
     for (unsigned host = 0; host < 200; host++) {
         unsigned of_host = 0;
-        for (unsigned i = 0; i < 10; i++) {
+        for (unsigned i = 0; i < 70; i++) {
             of_host += put(f, make_request_from(f, host, i % 2 == 0 ? AXFR : IXFR, 0));
         }
-        assert_true(of_host <= WORK_TRANSFER_PEER_MAX);
+        assert_true(of_host <= (host < 100 ? WORK_TRANSFER_PEER_MAX : WORK_REFUSALS_PEER_MAX));
+        assert_true(host > 0 || of_host == 64); /* a secondary of 64 zones */
         taken[host / 100] += of_host;
     }
     assert_int_equal(taken[0], WORK_TRANSFER_QUEUE_MAX);
-    assert_int_equal(taken[1], WORK_TRANSFER_QUEUE_MAX);
+    assert_int_equal(taken[1], WORK_REFUSALS_MAX);
     for (unsigned i = 0; i < WORK_QUEUE_MAX; i++) {
         assert_true(put(f, make_request(f, A, 5)));
     }
@@ -280,7 +281,7 @@ static void test_refusals_do_not_wait(void **state)
 
     work_free(f->work);
     assert_int_equal(work_new(handle_refusals, f, &f->work).code, ERR_OK);
-    work_gate(f->work, may_transfer);
+    work_gate(f->work, may_transfer, NULL);
     assert_int_equal(work_start(f->work).code, ERR_OK);
     for (unsigned i = 0; i < 2 * WORK_TRANSFERS_MAX; i++) {
         assert_true(put(f, make_request_from(f, i, AXFR, 0)));
@@ -298,6 +299,70 @@ static void test_refusals_do_not_wait(void **state)
     wait_for(f, &f->ended, 2 * WORK_TRANSFERS_MAX);
 }
 
+/* Hosts from 50 on turn out to be strangers. */
+static bool is_allowed(void *ctx, struct dns_request *request)
+{
+    struct fixture *f = ctx;
+    bool is_stranger = dns_request_peer(request).bytes[3] >= 50;
+
+    if (is_stranger) {
+        (void)pthread_mutex_lock(&f->lock);
+        f->refused++;
+        (void)pthread_cond_broadcast(&f->changed);
+        (void)pthread_mutex_unlock(&f->lock);
+        dns_request_end(request);
+    }
+    return !is_stranger;
+}
+
+/* Strangers take no turns, though nothing but their signature says what they are: with every place for
+ * transfers taken they are refused at once, as many as come, and secondaries wait on. */
+static void test_strangers_take_no_turns(void **state)
+{
+    struct fixture *f = *state;
+
+    work_gate(f->work, may_transfer, is_allowed);
+    assert_int_equal(work_start(f->work).code, ERR_OK);
+    for (unsigned i = 0; i < WORK_TRANSFERS_MAX; i++) {
+        assert_true(put(f, make_request_from(f, i, AXFR, 0)));
+    }
+    wait_for(f, &f->transfers, WORK_TRANSFERS_MAX);
+    for (unsigned i = 0; i < 2 * WORK_TRANSFER_QUEUE_MAX; i++) {
+        assert_true(put(f, make_request_from(f, 50 + i % 50, AXFR, 0)));
+        wait_for(f, &f->refused, i + 1);
+    }
+    for (unsigned i = 0; i < WORK_TRANSFER_QUEUE_MAX; i++) {
+        assert_true(put(f, make_request_from(f, i % 20, AXFR, 0)));
+    }
+    (void)pthread_mutex_lock(&f->lock);
+    assert_int_equal(f->transfers, WORK_TRANSFERS_MAX);
+    f->is_open = true;
+    (void)pthread_cond_broadcast(&f->changed);
+    (void)pthread_mutex_unlock(&f->lock);
+    wait_for(f, &f->ended, WORK_TRANSFERS_MAX + WORK_TRANSFER_QUEUE_MAX);
+    assert_true(f->transfers_most <= WORK_TRANSFERS_MAX);
+}
+
+/* A slow reader of many zones leaves a place for others. */
+static void test_one_address_leaves_a_place(void **state)
+{
+    struct fixture *f = *state;
+
+    work_gate(f->work, may_transfer, is_allowed);
+    assert_int_equal(work_start(f->work).code, ERR_OK);
+    for (unsigned i = 0; i < WORK_TRANSFER_PEER_MAX; i++) {
+        assert_true(put(f, make_request(f, AXFR, 0)));
+    }
+    wait_for(f, &f->transfers, WORK_TRANSFERS_PEER_MAX);
+    assert_true(put(f, make_request_from(f, 2, AXFR, 0)));
+    wait_for(f, &f->transfers, WORK_TRANSFERS_PEER_MAX + 1);
+    (void)pthread_mutex_lock(&f->lock);
+    f->is_open = true;
+    (void)pthread_cond_broadcast(&f->changed);
+    (void)pthread_mutex_unlock(&f->lock);
+    wait_for(f, &f->ended, WORK_TRANSFER_PEER_MAX + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +373,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_are_handled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_transfers_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals_do_not_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_strangers_take_no_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_address_leaves_a_place, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
