@@ -24,6 +24,7 @@
 #define ACME_DNS01_WAIT_S 15 /* processing without a value, then invalid */
 #define ACME_IDENTIFIERS_MAX 100u
 #define ACME_CONTACTS_MAX 10u
+#define ACME_SWEEP_S 86400              /* how often known names are gone through */
 #define ACME_KEEP_DECIDED_S (7 * 86400) /* invalid and expired objects are deleted after this */
 #define ACME_VALIDATORS 2u              /* threads: looks into our own zones, and decisions */
 #define ACME_ACCOUNT_CACHE 1024u
@@ -59,7 +60,8 @@ MUST_USE struct err acme_routes(struct acme *acme, struct http_route *routes, si
  * nonce. */
 void acme_on_http_error(struct acme *acme, const struct http_req *req, int status,
                         const char *detail, struct http_resp *resp);
-/* Expire and delete; bounded work per call. */
+/* Expire and delete, and (once a day) let names go that a secondary no longer needs; bounded work per
+ * call. */
 MUST_USE struct err acme_maintain(struct acme *acme, size_t *changed_n);
 /* What happened to an order, as JSON ({"order":..., "timeline":[...], "problem":...}), by the order's
  * id or the id at the end of a problem document's "instance". For the administrator. ERR_NOT_FOUND. */

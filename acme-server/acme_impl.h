@@ -35,6 +35,8 @@ struct acme {
     struct zone_db *zones;
     struct delegate *delegate;
     struct records *records;
+    struct records_sweep swept; /* known names: where to go on; the maintenance thread's */
+    int64_t sweep_due_unix;     /* not before */
     const struct resolve_config *resolve;
     _Atomic(const struct config_acme *) settings;
     const struct ip_endpoint *own;

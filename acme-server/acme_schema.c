@@ -110,6 +110,9 @@ static const char *const STEPS[] = {
     " created_unix INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;"
     "CREATE INDEX acme_instance_subject ON acme_instance (subject);",
+    /* Who asks for a name (known.c). */
+    "CREATE INDEX acme_order_name_name ON acme_order_name (name);",
+    "CREATE INDEX acme_authz_any_name ON acme_authz (name);",
 };
 
 const struct store_module ACME_STORE_MODULE = {"acme", STEPS, ARRAY_N(STEPS)};

@@ -48,5 +48,9 @@ MUST_USE struct err acme_order_of(struct acme_req *r, const char *id, struct ord
 
 /* --- known.c: at start, tell the zones' records which names have orders or authorizations */
 MUST_USE struct err acme_tell_known(struct acme *acme);
+/* Once a day, a part at each call: names that no order, authorization or client has any more are known
+ * no longer. Orders stay until ACME_KEEP_DECIDED_S after their end, or that of their certificate.
+ * Maintenance thread. */
+MUST_USE struct err acme_sweep_known(struct acme *acme, size_t *gone_n);
 
 #endif

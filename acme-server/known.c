@@ -1,8 +1,11 @@
-/* The names of the orders that are there already: a zone may be transferred since the last start only. */
+/* The names of the orders that are there already: a zone may be transferred since the last start only.
+ * And those that no order has any more. */
 #include <string.h>
 
 #include "acme-server/acme_impl.h"
 #include "acme-server/handlers.h"
+#include "core/util/clock.h"
+#include "core/util/log.h"
 #include "core/util/mem.h"
 
 #define BATCH 500u /* names a transaction */
@@ -58,5 +61,63 @@ struct err acme_tell_known(struct acme *acme)
             memcpy(k->after, k->names[k->n - 1], sizeof(k->after));
         }
     } while (k->n == BATCH);
+    return err_ok();
+}
+
+/* --- names that nobody asks for any more ------------------------------------------------------------ */
+
+struct sweep_job {
+    struct acme *acme;
+    struct records_sweep next;
+    size_t gone_n;
+};
+
+static struct err is_used(void *arg, struct db *db, const char *name, bool *out)
+{
+    const struct sweep_job *job = arg;
+    AUTO(db_stmt_release)
+    struct db_stmt *q =
+        db_prepare(db, "SELECT EXISTS (SELECT 1 FROM acme_order_name WHERE name = ?1)"
+                       " OR EXISTS (SELECT 1 FROM acme_authz WHERE name = ?1)");
+    bool has_any = false;
+
+    db_bind_text(q, 1, name);
+    if (db_step(q)) {
+        has_any = db_col_int(q, 0) != 0;
+    }
+    TRY(db_finish(q));
+    *out = has_any || access_is_named(job->acme->access, name);
+    return err_ok();
+}
+
+static struct err sweep_fn(struct db *db, void *arg)
+{
+    struct sweep_job *job = arg;
+    struct acme *acme = job->acme;
+
+    return records_known_sweep(acme->records, db, &acme->swept, is_used, job, &job->next,
+                               &job->gone_n);
+}
+
+struct err acme_sweep_known(struct acme *acme, size_t *gone_n)
+{
+    struct sweep_job job = {.acme = acme};
+
+    *gone_n = 0;
+    if (acme->records == NULL || !records_is_any_transferred(acme->records) ||
+        clock_unix_s() < acme->sweep_due_unix) {
+        return err_ok();
+    }
+    TRY(store_write(acme->store, "acme.known.sweep", sweep_fn, &job));
+    acme->swept = job.next;
+    if (job.next.len == 0) {
+        acme->sweep_due_unix = clock_unix_s() + ACME_SWEEP_S;
+    }
+    if (job.gone_n > 0) {
+        log_ev(LOG_INFO, "acme.known.gone", {"names", log_int((int64_t)job.gone_n)},
+               {"msg", "no order, certificate or client has these names any more: they are written "
+                       "out for secondaries no longer"});
+    }
+    *gone_n = job.gone_n;
     return err_ok();
 }

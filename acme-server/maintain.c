@@ -46,6 +46,9 @@ struct err acme_maintain(struct acme *acme, size_t *changed_n)
     struct maintain m = {.error = error};
     TRY(store_write(acme->store, "acme.maintain", maintain_fn, &m));
     *changed_n = m.changed_n;
+    size_t gone_n = 0;
+    TRY(acme_sweep_known(acme, &gone_n));
+    *changed_n += gone_n;
     return err_ok();
 }
 

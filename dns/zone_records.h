@@ -120,6 +120,20 @@ MUST_USE struct err records_known_put(struct records *records, struct db *db,
 /* The same for the exact names of every client there is; a transaction of its own. Called at start and
  * when a client was added. Nothing to do when no zone is transferred. */
 MUST_USE struct err records_known_access(struct records *records, struct access *access);
+/* In the caller's write transaction: looks at the next RECORDS_SWEEP_MAX known names behind `after`
+ * (zeroed: from the first), and those that nobody uses any more, RECORDS_SWEEP_GONE_MAX at most, are
+ * known no longer: without a record of their own they leave the written-out zones. *next: where to go
+ * on, zeroed after the last name. fn: is the name in use? */
+#define RECORDS_SWEEP_MAX 1000u
+#define RECORDS_SWEEP_GONE_MAX 100u
+struct records_sweep {
+    size_t len;
+    uint8_t key[2 * NAME_WIRE_MAX + 2];
+};
+typedef struct err (*records_used_fn)(void *arg, struct db *db, const char *name, bool *is_used);
+MUST_USE struct err records_known_sweep(struct records *records, struct db *db,
+                                        const struct records_sweep *after, records_used_fn fn,
+                                        void *arg, struct records_sweep *next, size_t *gone_n);
 /* Is any zone transferred, so that known names matter? */
 bool records_is_any_transferred(const struct records *records);
 

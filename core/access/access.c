@@ -260,6 +260,20 @@ bool access_may_publish(struct access *access, const char *name, const char *bas
     return client_may(client, &id) || client_may(client, &wildcard);
 }
 
+bool access_is_named(struct access *access, const char *base)
+{
+    bool is_named = false;
+
+    (void)pthread_mutex_lock(&access->lock);
+    for (size_t i = 0; i < CLIENT_BUCKETS && !is_named; i++) {
+        for (const struct client *c = access->buckets[i]; c != NULL && !is_named; c = c->next) {
+            is_named = client_is_named(c, base);
+        }
+    }
+    (void)pthread_mutex_unlock(&access->lock);
+    return is_named;
+}
+
 bool access_network_ok(struct access *access, const char *name, const struct ip_addr *peer)
 {
     AUTO(client_unrefp) struct client *client = lookup(access, name);

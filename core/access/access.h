@@ -52,6 +52,9 @@ bool access_is_throttled(struct access *access, const struct ip_addr *peer);
 bool access_may(struct access *access, const char *name, const struct ident *id);
 /* May it publish at _acme-challenge.<base>, that is: may it have base, *.base, or both? */
 bool access_may_publish(struct access *access, const char *name, const char *base);
+/* Has a client this very name, not by a wildcard, among its names? base: lower case. Walks through all
+ * of them. */
+bool access_is_named(struct access *access, const char *base);
 /* Is `peer` in the client's networks (none configured: anywhere)? */
 bool access_network_ok(struct access *access, const char *name, const struct ip_addr *peer);
 bool access_exists(struct access *access, const char *name);

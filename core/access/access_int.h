@@ -48,6 +48,9 @@ void client_unrefp(struct client **client);
 MUST_USE struct err client_names_text(const struct client *client, struct buf *out);
 MUST_USE struct err client_networks_text(const struct client *client, struct buf *out);
 
+/* Is base one of its names, not by a wildcard? */
+bool client_is_named(const struct client *client, const char *base);
+
 /* throttle.c: failures per address (IPv6: per /64) and minute, in a bounded table that forgets the
  * oldest. Thread: any. */
 struct throttle;

@@ -176,3 +176,13 @@ struct err client_networks_text(const struct client *client, struct buf *out)
     }
     return buf_check(out);
 }
+
+bool client_is_named(const struct client *client, const char *base)
+{
+    for (size_t i = 0; i < client->patterns_n; i++) {
+        if (!client->patterns[i].is_below && strcmp(client->patterns[i].base, base) == 0) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -264,6 +264,10 @@ static void test_policy(void **state)
     assert_false(access_may_publish(f->access, "inside", "svc.test"));
     assert_true(access_may_publish(f->access, "inside", "in.test")); /* for *.in.test */
     assert_true(access_may_publish(f->access, "traefik", "svc.test"));
+    assert_true(access_is_named(f->access, "svc.test"));
+    assert_false(access_is_named(f->access, "x.svc.test")); /* by a wildcard only */
+    assert_false(access_is_named(f->access, "in.test"));
+    assert_false(access_is_named(f->access, ""));
     assert_int_equal(access_secret_hash(f->access, "nobody", hash).code, ERR_NOT_FOUND);
     must(access_secret_hash(f->access, "traefik", hash));
     must(sha256(SECRET_A, strlen(SECRET_A), wanted));

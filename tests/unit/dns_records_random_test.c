@@ -68,6 +68,9 @@ static void random_edit(struct fixture *f)
         if (zone_has_persist(f->zones, name)) {
             put_text(f, next_random(2) == 0, name, next_random(2) == 0 ? "one" : "two");
         }
+    } else if (what < 94) {
+        struct records_sweep at = {.len = 0};
+        (void)sweep(f, "a.svc.test", &at);
     } else {
         put_value(f, next_random(2) == 0,
                   next_random(2) == 0 ? "a.acme.svc.test" : "b.acme.svc.test",

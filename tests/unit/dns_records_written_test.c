@@ -394,6 +394,65 @@ static void known_names(void **state)
     assert_int_equal(zone_serial_of(f->zones, "kid.svc.test"), kid);
 }
 
+/* What nobody uses any more leaves the zone as it came, by a difference in the journal. */
+static void known_names_end(void **state)
+{
+    struct fixture *f = *state;
+    struct records_sweep at = {.len = 0};
+
+    put_known(f, "stays.svc.test");
+    assert_int_equal(add_as(f, "", "stored.deep.er.svc.test", "TXT", "t"), 1);
+    struct buf before = exported(f, "svc.test", true);
+    put_known(f, "x.w.svc.test");
+    put_known(f, "deep.er.svc.test");
+    put_known(f, "stored.deep.er.svc.test");
+    uint32_t serial = zone_serial_of(f->zones, "svc.test");
+    assert_int_equal(sweep(f, "stays.svc.test", &at), 4); /* exact.svc.test, of a client, too */
+    assert_int_equal(at.len, 0);                          /* all were looked at */
+    assert_int_equal(zone_serial_of(f->zones, "svc.test"), serial + 1);
+    struct buf now = exported(f, "svc.test", true);
+    assert_null(strstr(buf_str(&now), "exact.svc.test"));
+    put_known(f, "exact.svc.test");
+    buf_clear(&now);
+    now = exported(f, "svc.test", true);
+    assert_string_equal(body(&now), body(&before));
+    buf_clear(&now);
+    buf_clear(&before);
+    assert_int_equal(sweep(f, "", &at), 2);
+    serial = zone_serial_of(f->zones, "svc.test");
+    assert_int_equal(sweep(f, "", &at), 0);
+    assert_int_equal(zone_serial_of(f->zones, "svc.test"), serial);
+}
+
+/* A part at a time, however many there are. */
+static void known_names_end_in_parts(void **state)
+{
+    struct fixture *f = *state;
+    struct records_sweep at = {.len = 0};
+    char name[40];
+    size_t gone_n = 0;
+    size_t rounds = 0;
+
+    for (unsigned i = 0; i < 250; i++) {
+        (void)snprintf(name, sizeof(name), "n%u.svc.test", i);
+        put_known(f, name);
+    }
+    do {
+        size_t n = sweep(f, "n77.svc.test", &at);
+        assert_true(n <= RECORDS_SWEEP_GONE_MAX);
+        gone_n += n;
+        rounds++;
+    } while (at.len != 0);
+    assert_int_equal(gone_n, 250); /* but one, and exact.svc.test */
+    assert_int_equal(rounds, 3);
+    struct buf now = exported(f, "svc.test", true);
+    assert_non_null(strstr(buf_str(&now), "_acme-challenge.n77.svc.test."));
+    assert_null(strstr(buf_str(&now), "n78.svc.test."));
+    buf_clear(&now);
+    fixture_reopen(f, "zones: [other.test]\ndelegate_zone: acme.other.test\n");
+    assert_int_equal(sweep(f, "", &at), 1); /* of a zone that is here no more */
+}
+
 static void note_serial(void *ctx, int zone, uint32_t serial)
 {
     struct buf *out = ctx;
@@ -436,6 +495,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(journal_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(ttl_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(known_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(known_names_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(known_names_end_in_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(serials_are_told, setup, teardown),
     };
 

@@ -52,6 +52,39 @@ static inline void put_known(struct fixture *f, const char *name)
     must(store_write(f->store, "test.known", known_tx, &args));
 }
 
+struct sweep_args {
+    struct fixture *f;
+    const char *used;
+    struct records_sweep after, next;
+    size_t asked_n, gone_n;
+};
+
+static inline struct err is_used(void *arg, struct db *db, const char *name, bool *out)
+{
+    struct sweep_args *a = arg;
+
+    assert_non_null(db);
+    a->asked_n++;
+    *out = strcmp(name, a->used) == 0;
+    return err_ok();
+}
+
+static inline struct err sweep_tx(struct db *db, void *arg)
+{
+    struct sweep_args *a = arg;
+
+    return records_known_sweep(a->f->records, db, &a->after, is_used, a, &a->next, &a->gone_n);
+}
+
+static inline size_t sweep(struct fixture *f, const char *used, struct records_sweep *at)
+{
+    struct sweep_args args = {.f = f, .used = used, .after = *at};
+
+    must(store_write(f->store, "test.sweep", sweep_tx, &args));
+    *at = args.next;
+    return args.gone_n;
+}
+
 struct value_args {
     struct fixture *f;
     bool is_add;
