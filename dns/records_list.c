@@ -42,20 +42,18 @@ static struct err give_apex(const struct records *records, struct db *db, int zo
     AUTO(rr_clear) struct dns_rr soa = {.ttl = 0};
     uint32_t serial = 0;
 
+    owner_set_init(&ns);
     TRY(serial_get(db, z->id, &serial));
     TRY(synth_soa(records, db, zone, serial, &soa));
     const struct zone_rr rr = {LDNS_RR_TYPE_SOA, soa.ttl, soa.rdata, soa.rdata_len};
     give(g, &rr);
     if (owner_set_find(set, LDNS_RR_TYPE_NS) == NULL) {
-        owner_set_init(&ns);
         TRY(synth_ns(records, z, &ns));
         TRY(set_sort(&ns));
         for (size_t i = 0; i < ns.n; i++) {
             give(g, &ns.rrs[i]);
         }
-        return err_ok();
     }
-    owner_set_init(&ns);
     return err_ok();
 }
 

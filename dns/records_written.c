@@ -91,10 +91,10 @@ static struct err delegation_at(const struct place *p, struct owner_set *out)
     bool is_server = false;
     bool has_any = false;
 
+    owner_set_init(&apex_set);
     if (!p->zone->is_served) {
         return err_ok();
     }
-    owner_set_init(&apex_set);
     if (!p->zone->is_delegate) {
         TRY(owner_set_read(p->db, &p->zone->key, &apex_set));
     }

@@ -424,6 +424,25 @@ static void known_names_end(void **state)
     assert_int_equal(zone_serial_of(f->zones, "svc.test"), serial);
 }
 
+/* Other servers answer kid.svc.test, whose we cannot say: a secondary knows nothing of it. */
+static void not_served_below(void **state)
+{
+    static const char *const ZONES_BELOW =
+        "zones:\n"
+        "  - {name: svc.test, ingress: [192.0.2.9], transfer: {allow: [127.0.0.1]}}\n"
+        "  - {name: kid.svc.test, serve: false}\n"
+        "delegate_zone: acme.svc.test\n";
+    struct fixture *f = *state;
+
+    fixture_reopen(f, ZONES_BELOW);
+    put_known(f, "x.kid.svc.test");
+    assert_int_equal(add_as(f, "", "kid.svc.test", "NS", "ns.example.org."), -1);
+    struct buf text = exported(f, "svc.test", true);
+    assert_null(strstr(buf_str(&text), "kid.svc.test"));
+    assert_non_null(strstr(buf_str(&text), "\n*.svc.test.\t60\tIN\tA\t192.0.2.9\n"));
+    buf_clear(&text);
+}
+
 /* A part at a time, however many there are. */
 static void known_names_end_in_parts(void **state)
 {
@@ -496,6 +515,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ttl_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(known_names, setup, teardown),
         cmocka_unit_test_setup_teardown(known_names_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(not_served_below, setup, teardown),
         cmocka_unit_test_setup_teardown(known_names_end_in_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(serials_are_told, setup, teardown),
     };
