@@ -4,6 +4,7 @@ Every scenario takes a server (clients_topology.py): the same runs against ours 
 """
 import json
 import shutil
+import time
 
 from appliance import environment
 from traefik import ETC, Traefik
@@ -34,6 +35,10 @@ CADDY_SITE = """
     respond "it is here"
 }}
 """
+# Within `tls`: one issuer with a DNS provider, in the words of Caddy's modules rfc2136 and acmedns.
+CADDY_DNS = "tls {{\n issuer acme {{\n {provider}\n {resolvers}\n }}\n }}"
+CADDY_UPDATE = "dns rfc2136 {{\n key_name {name}\n key_alg {algorithm}\n key {secret}\n server {address}:53\n }}"
+CADDY_POST = "dns acmedns {{\n username {username}\n password {password}\n subdomain {name}\n server_url {url}\n }}"
 TRAEFIK = """
 entryPoints:
   web: {{address: ":80"}}
@@ -116,6 +121,14 @@ class Caddy:
     def running(self, **more):
         return self.machine.spawn(self.path, "run", "--config", self.file, "--adapter", "caddyfile", port=443,
                                   env=environment(HOME=str(self.home), XDG_DATA_HOME=str(self.home), XDG_CONFIG_HOME=str(self.home), **more))
+
+    @staticmethod
+    def wait_for_words(words, log, deadline_s=60):
+        """Wait until its log has them."""
+        deadline = time.monotonic() + deadline_s
+        while words not in log.read_text(encoding="utf-8"):
+            assert time.monotonic() < deadline, log.read_text(encoding="utf-8")[-6000:]
+            time.sleep(0.25)
 
     def stored(self, ending):
         """The one file with that ending in its storage of certificates."""
