@@ -93,12 +93,22 @@ show()
     fi
 }
 
-# The clients that come as source: Caddy and the drivers around ACME libraries (tests/drivers), at the versions that go.sum and
+# The clients that come as source: Caddy, lego and the drivers around ACME libraries (tests/drivers), at the versions that go.sum and
 # crates.lock pin. Go 1.26 and Rust are newer than Debian's, so they must be there; their own caches are used.
 build_go()
 {
-    (cd "$root/tests/drivers/$1" && shift &&
-        CGO_ENABLED=0 GOTOOLCHAIN=local go build -mod=readonly -buildvcs=false -trimpath -ldflags="-s -w" -o "$root/build/clients/bin/" "$@")
+    (cd "$1" && shift && CGO_ENABLED=0 GOTOOLCHAIN=local go build -mod=readonly -buildvcs=false -trimpath -ldflags="-s -w" "$@")
+}
+# lego's own program as lego4, beside Debian's lego 4.9: its source at the version that go.sum pins, with tests/drivers/lego/_instead over it
+# (which says why), built by its own go.mod and go.sum.
+build_lego()
+{
+    lego=$root/build/drivers/lego
+    lego_source=$(cd "$root/tests/drivers/lego" && go mod download github.com/go-acme/lego/v4 &&
+        go list -mod=readonly -m -f '{{.Dir}}' github.com/go-acme/lego/v4) && [ -d "$lego_source" ] &&
+        rm -rf "$lego" && mkdir -p "$lego" && cp -R "$lego_source/." "$lego/" && chmod -R u+w "$lego" &&
+        cp -R "$root/tests/drivers/lego/_instead/." "$lego/" &&
+        build_go "$lego" -o "$root/build/clients/bin/lego4" ./cmd/lego
 }
 # Cargo.lock wants a line that names the registry for every crate; crates.lock does without, and cargo itself says what it is.
 build_rust()
@@ -114,7 +124,9 @@ build_drivers()
 {
     command -v go || { echo "There is no go here: tests/drivers needs Go 1.26 or newer in PATH."; return 1; }
     command -v cargo || { echo "There is no cargo here: tests/drivers needs Rust 1.85 or newer in PATH."; return 1; }
-    build_go caddy . && build_go golang ./acmez ./xcrypto && build_rust && "$root/build/clients/bin/caddy" version
+    build_go "$root/tests/drivers/caddy" -o "$root/build/clients/bin/" . &&
+        build_go "$root/tests/drivers/golang" -o "$root/build/clients/bin/" ./acmez ./xcrypto && build_lego && build_rust &&
+        "$root/build/clients/bin/caddy" version && "$root/build/clients/bin/lego4" --version
 }
 install_clients()
 {

@@ -120,11 +120,13 @@ def test_the_lego_httpreq_block_runs_as_printed(app, printed, tmp_path):
 
 
 @pytest.mark.clients
-def test_the_lego_acmedns_block_runs_as_printed(app, printed, clients_dir, tmp_path):
-    """Its lego is certbot with lego 5.5.1's provider (lego_shim.py)."""
+@pytest.mark.parametrize("version", [4, 5])
+def test_the_lego_acmedns_block_runs_as_printed(app, printed, clients_dir, tmp_path, version):
+    """With lego's newest version 4; and as version 5, which is certbot with lego 5.5.1's provider (lego_shim.py)."""
     (tmp_path / "bin").mkdir()
     shim = tmp_path / "bin" / "lego"
-    shim.write_text(f'#!/bin/sh\nexec /usr/bin/python3 {os.path.dirname(__file__)}/lego_shim.py "$@"\n', encoding="ascii")
+    program = clients_dir / "bin" / "lego4" if version == 4 else f"/usr/bin/python3 {os.path.dirname(__file__)}/lego_shim.py"
+    shim.write_text(f'#!/bin/sh\nexec {program} "$@"\n', encoding="ascii")
     shim.chmod(0o755)
     script, env = shell(printed[BLOCKS[1]], tmp_path, BW_CERTBOT=str(clients_dir / "bin" / "certbot"))
     env["PATH"] = f"{tmp_path}/bin:{env['PATH']}"

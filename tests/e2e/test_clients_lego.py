@@ -13,12 +13,12 @@ LONG_AGO_DAYS = 3650  # more than any certificate has left
 class Lego:
     """One data directory; the root is given in LEGO_CA_CERTIFICATES."""
 
-    def __init__(self, machine, server, directory):  # noqa: F811 # pylint: disable=redefined-outer-name
-        self.machine, self.server, self.directory = machine, server, directory
+    def __init__(self, machine, server, directory, program="lego"):  # noqa: F811 # pylint: disable=redefined-outer-name
+        self.machine, self.server, self.directory, self.program = machine, server, directory, program
 
     def run(self, names, *options, env=None, expect=0):
         domains = [part for name in names for part in ("--domains", name)]
-        return self.machine.run("lego", "--accept-tos", "--email", "admin@svc.test", "--server", self.server.directory_url, "--path",
+        return self.machine.run(self.program, "--accept-tos", "--email", "admin@svc.test", "--server", self.server.directory_url, "--path",
                                 self.directory, *domains, *options, expect=expect,
                                 env=environment(LEGO_CA_CERTIFICATES=self.server.root_pem, **(env or {})))
 
