@@ -91,10 +91,10 @@ def test_a_wildcard_that_is_not_due_for_renewal(desk, recipe, renewal, chain):
     assert desk.leaf(chain, *WILDCARD).serial_number == leaf.serial_number
 
 
-def caddy(desk, recipe):
+def caddy(desk, recipe, program="caddy"):
     """As Debian's unit runs it: the packaged path, a home of its own."""
     file = desk.write(recipe, "/etc/caddy/Caddyfile")
-    return desk.machine.spawn("caddy", "run", "--config", file, port=443, env=environment(HOME="/var/lib/caddy"))
+    return desk.machine.spawn(program, "run", "--config", file, port=443, env=environment(HOME="/var/lib/caddy"))
 
 
 def test_caddy(desk):
@@ -106,6 +106,17 @@ def test_caddy_preauthorized(desk):
     with caddy(desk, "caddy-preauthorized") as (_, log):
         assert names_of(desk.machine.wait_for_tls("anything.svc.test", desk.app, log_path=log, shown="*.svc.test")) == ["*.svc.test"]
         assert names_of(desk.machine.wait_for_tls("svc.test", desk.app, log_path=log)) == ["svc.test"]
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("recipe, exact", [("caddy-rfc2136", ("svc.test",)), ("caddy-acmedns", ("svc.test", "a.deep.svc.test"))])
+def test_caddy_with_a_dns_plug_in(desk, clients_dir, recipe, exact):
+    with caddy(desk, recipe, clients_dir / "bin" / "caddy") as (_, log):
+        assert names_of(desk.machine.wait_for_tls("anything.svc.test", desk.app, log_path=log, shown="*.svc.test")) == ["*.svc.test"]
+        for name in exact:
+            assert names_of(desk.machine.wait_for_tls(name, desk.app, log_path=log)) == [name]
+        text = log.read_text(encoding="utf-8")
+        assert text.count('"challenge_type":"dns-01"') == text.count('"challenge_type":') == len(exact) + 1, text
 
 
 def test_apache(desk):
