@@ -264,25 +264,43 @@ static void put_traefik_dynamic(struct buf *out, const struct snippet_view *v)
                   "traefik --configFile=traefik.yml\n");
 }
 
-static void put_caddy(struct buf *out, const struct snippet_view *v)
+static void put_caddy_binding(struct buf *out, const struct snippet_view *v)
+{
+    buf_printf(out, "\tacme_eab {\n\t\tkey_id %s\n\t\tmac_key %s\n\t}\n", v->facts->client,
+               v->facts->secret);
+}
+
+static void put_caddy_update(struct buf *out, const struct snippet_view *v)
+{
+    buf_printf(out,
+               "\tacme_dns rfc2136 {\n"
+               "\t\tkey_name %s\n"
+               "\t\tkey_alg hmac-sha256\n"
+               "\t\tkey %s\n"
+               "\t\tserver %s\n"
+               "\t}\n",
+               v->facts->client, v->facts->secret, v->dns);
+}
+
+void snippets_put_caddy(struct buf *out, const struct snippet_view *v, bool is_update)
 {
     buf_printf(out,
                "cat > Caddyfile <<'EOF'\n"
                "{\n"
                "\temail %s\n"
                "\tacme_ca https://%s/acme/directory\n"
-               "\tacme_ca_root root.pem\n"
-               "\tacme_eab {\n"
-               "\t\tkey_id %s\n"
-               "\t\tmac_key %s\n"
-               "\t}\n"
-               "}\n\n",
-               v->email, v->host, v->facts->client, v->facts->secret);
+               "\tacme_ca_root root.pem\n",
+               v->email, v->host);
+    (is_update ? put_caddy_update : put_caddy_binding)(out, v);
+    buf_puts(out, "}\n\n");
     for (size_t i = 0; i < v->domains_n; i++) {
         buf_printf(out, "%s%s", i == 0 ? "" : ", ", v->domains[i]);
     }
-    buf_puts(out, " {\n"
-                  "\trespond \"Hello from Caddy\" # replace by your site\n"
+    buf_puts(out, " {\n");
+    if (is_update && is_served(v)) { /* where it looks for its values before it says ready */
+        buf_printf(out, "\ttls {\n\t\tresolvers %s\n\t}\n", v->dns);
+    }
+    buf_puts(out, "\trespond \"Hello from Caddy\" # replace by your site\n"
                   "}\n"
                   "EOF\n"
                   "caddy run --config Caddyfile\n");
@@ -292,7 +310,7 @@ static void put_preauthorized(struct buf *out, const struct snippet_view *v)
 {
     buf_puts(out, "# --- Caddy, preauthorized: no challenge ---\n");
     snippets_put_root(out, v);
-    put_caddy(out, v);
+    snippets_put_caddy(out, v, false);
     buf_puts(out, "\n# --- Traefik, preauthorized: no challenge ---\n"
                   "# Traefik before 2.10.2 refuses wildcard names without a DNS challenge.\n");
     snippets_put_root(out, v);

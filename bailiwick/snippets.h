@@ -1,7 +1,7 @@
 /* The ready blocks that `client add` prints: complete shell for lego, Traefik, DNS updates
- * (nsupdate, certbot, lego, acme.sh) and, for preauthorized clients, Caddy, to be run as printed;
- * and what external account binding needs, as comments. For a client that is only a key: the key
- * file of a secondary.
+ * (nsupdate, certbot, lego, acme.sh, Caddy) and, for preauthorized clients, Caddy and Traefik, to
+ * be run as printed; and what external account binding needs, as comments. For a client that is
+ * only a key: the key file of a secondary.
  *
  * Each block begins with a line "# --- TITLE ---" and ends before the next such line or the end of
  * the text. Pure: no I/O.

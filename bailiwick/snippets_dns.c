@@ -107,6 +107,14 @@ static void put_acme_sh(struct buf *out, const struct snippet_view *v)
     buf_putc(out, '\n');
 }
 
+static void put_caddy(struct buf *out, const struct snippet_view *v)
+{
+    buf_puts(out, "\n# --- Caddy, rfc2136 ---\n"
+                  "# Caddy with a module: xcaddy build --with github.com/caddy-dns/rfc2136\n");
+    snippets_put_root(out, v);
+    snippets_put_caddy(out, v, true);
+}
+
 void snippets_put_updates(struct buf *out, const struct snippet_view *v)
 {
     if (v->dns[0] != '\0') {
@@ -114,6 +122,7 @@ void snippets_put_updates(struct buf *out, const struct snippet_view *v)
         put_lego(out, v);
         put_certbot(out, v);
         put_acme_sh(out, v);
+        put_caddy(out, v);
     }
 }
 

@@ -26,6 +26,8 @@ void snippets_put_root(struct buf *out, const struct snippet_view *v);
 /* Lines that make Go programs trust it. */
 void snippets_put_root_env(struct buf *out);
 void snippets_put_lego(struct buf *out, const struct snippet_view *v, const char *provider);
+/* A Caddyfile and its start: names proved by DNS updates, or none because the account is bound. */
+void snippets_put_caddy(struct buf *out, const struct snippet_view *v, bool is_update);
 
 /* snippets_dns.c: blocks for clients that send DNS updates (RFC 2136); none without DNS. */
 void snippets_put_updates(struct buf *out, const struct snippet_view *v);

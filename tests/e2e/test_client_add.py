@@ -16,7 +16,7 @@ from traefik import Traefik
 VALUE = "cli" + "c" * 40
 PATTERNS = ("svc.test", "*.svc.test")
 BLOCKS = ("lego, httpreq", "lego 4.22 or newer, acme-dns with HTTP storage", "Traefik, httpreq", "Traefik, acme-dns with HTTP storage")
-UPDATES = ("nsupdate, RFC 2136", "lego, rfc2136", "certbot, dns-rfc2136", "acme.sh, dns_nsupdate")
+UPDATES = ("nsupdate, RFC 2136", "lego, rfc2136", "certbot, dns-rfc2136", "acme.sh, dns_nsupdate", "Caddy, rfc2136")
 BINDING = "ACME external account binding"
 PREAUTHORIZED = ("Caddy, preauthorized: no challenge", "Traefik, preauthorized: no challenge")
 
@@ -111,6 +111,11 @@ def test_the_preauthorized_traefik_block_runs_as_printed(preauthorized, clients_
 def test_the_preauthorized_caddy_block_runs_as_printed(preauthorized, ingress):
     """Debian's Caddy, which has no DNS plug-in; it orders one certificate per name."""
     assert ingress(preauthorized[PREAUTHORIZED[0]], "/usr/bin") == [["svc.test"], ["*.svc.test"]]
+
+
+@pytest.mark.clients
+def test_the_caddy_rfc2136_block_runs_as_printed(printed, clients_dir, ingress):
+    assert ingress(printed[UPDATES[4]], clients_dir / "bin") == [["svc.test"], ["*.svc.test"]]
 
 
 def test_the_lego_httpreq_block_runs_as_printed(app, printed, tmp_path):

@@ -122,6 +122,10 @@ static void standard_ports(void **state)
         "export NSUPDATE_SERVER=10.0.0.1\nexport NSUPDATE_SERVER_PORT=53\n"
         "export NSUPDATE_KEY=\"$PWD/traefik.key\"\n",
         "  --dns dns_nsupdate --dnssleep 2 -d svc.test -d '*.svc.test'\n",
+        "\n# --- Caddy, rfc2136 ---\n",
+        "\tacme_ca_root root.pem\n\tacme_dns rfc2136 {\n\t\tkey_name traefik\n"
+        "\t\tkey_alg hmac-sha256\n\t\tkey " SECRET "\n\t\tserver 10.0.0.1:53\n\t}\n}\n\n"
+        "svc.test, *.svc.test {\n\ttls {\n\t\tresolvers 10.0.0.1:53\n\t}\n\trespond ",
     };
     struct buf out = BUF_INIT(SNIPPETS_MAX);
 
@@ -132,7 +136,7 @@ static void standard_ports(void **state)
             fail_msg("missing: %s", lines[i]);
         }
     }
-    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 9);
+    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 10);
     assert_null(strstr(buf_str(&out), "disable"));
     assert_null(strstr(buf_str(&out), "preauthorized"));
     assert_null(strstr(buf_str(&out), "tlsChallenge"));
@@ -224,7 +228,7 @@ static void preauthorized_clients_need_no_challenge(void **state)
     assert_non_null(strstr(block, traefik));
     assert_true(strstr(block, "export LEGO_CA_CERTIFICATES") < strstr(block, traefik));
     assert_non_null(strstr(buf_str(&out), "belongs to the client and needs no challenges.\n"));
-    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 11);
+    assert_int_equal(occurrences(buf_str(&out), "\n# --- ") + 1, 12);
     buf_clear(&out);
 }
 
