@@ -473,12 +473,60 @@ static void test_room(void **state)
     world_close(&w);
 }
 
+/* Targets in the delegate zone: names there have values and no addresses, but for the name server's when no zone
+ * of ours holds the host's name. */
+static void test_targets_in_the_delegate_zone(void **state)
+{
+    static const char *const lines[] = {
+        "value.svc.test. 300 MX 5 x.svc.test.acme.svc.test.",
+        "apex.svc.test. 300 MX 5 acme.svc.test.",
+        "ns.svc.test. 300 MX 5 ns.acme.svc.test.",
+        "below.svc.test. 300 SRV 0 0 80 x.ns.acme.svc.test.",
+    };
+    static const struct {
+        const char *name;
+        unsigned type;
+        const char *additional;
+    } rows[] = {
+        {"value.svc.test", MX, ""},
+        {"apex.svc.test", MX, ""},
+        {"below.svc.test", SRV, ""},
+        {"ns.svc.test", MX,
+         "; +:ns.acme.svc.test 60 A 192.0.2.1; +:ns.acme.svc.test 60 AAAA 2001:db8::1"},
+    };
+    struct world w = world_open("state_dir: /tmp\n"
+                                "hostname: ca.example.org\n"
+                                "addresses: [192.0.2.1, \"2001:db8::1\"]\n"
+                                "zones: [{name: svc.test, ingress: [192.0.2.80]}]\n"
+                                "delegate_zone: acme.svc.test\n",
+                                lines, ARRAY_N(lines));
+    struct buf text = BUF_INIT(65536);
+    uint8_t query[512];
+    uint8_t out[DNS_TCP_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        size_t n = make_query(rows[i].name, rows[i].type, query);
+        render(out, answer_build(w.snap, query, n, true, out, sizeof(out)), &text);
+        const char *additional = strstr(buf_str(&text), "; +:");
+        if (strcmp(additional == NULL ? "" : additional, rows[i].additional) != 0) {
+            fail_msg("%s: %s", rows[i].name, buf_str(&text));
+        }
+    }
+    buf_clear(&text);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_negative),  cmocka_unit_test(test_records),
-        cmocka_unit_test(test_referrals), cmocka_unit_test(test_chains),
-        cmocka_unit_test(test_many_hops), cmocka_unit_test(test_room),
+        cmocka_unit_test(test_targets_in_the_delegate_zone),
+        cmocka_unit_test(test_negative),
+        cmocka_unit_test(test_records),
+        cmocka_unit_test(test_referrals),
+        cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_many_hops),
+        cmocka_unit_test(test_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -561,6 +561,41 @@ static void test_signed(void **state)
     world_free(w);
 }
 
+/* An answer that the secondary signed to say that it did not take our signature is none that counts, whatever
+ * its RCODE. RFC 8945 §5.3.2 */
+static void test_signed_errors(void **state)
+{
+    static const uint16_t errors[] = {TSIG_BADTIME, TSIG_BADTRUNC, TSIG_BADKEY, TSIG_BADSIG, 1};
+    struct world *w = world_new("key: second,");
+    struct ip_addr peer = ip_of("127.0.0.1");
+    struct tsig tsig = {0};
+    uint8_t answer[600];
+    (void)state;
+
+    start(w);
+    const struct tsig_options options = {
+        .access = w->f.access, .peer = &peer, .now_unix = clock_unix_s()};
+    size_t len = w->a.len;
+    assert_int_equal(tsig_check(&options, w->a.message, &len, &tsig), TSIG_OK);
+    for (size_t i = 0; i < 2 * ARRAY_N(errors); i++) {
+        unsigned rcode = i % 2 == 0 ? 0 : 5; /* REFUSED is told apart in the list */
+        struct tsig other = tsig;
+        other.error = errors[i / 2];
+        size_t answer_len = make_answer(&w->a, rcode, answer);
+        must(tsig_sign(&other, clock_unix_s(), answer, &answer_len, sizeof(answer)));
+        second_send(&w->a, answer, answer_len);
+        (void)wait_for(w, w->a.port,
+                       rcode == 0 ? "answered NOERROR, but not signed by client"
+                                  : "answered REFUSED, but not signed by client");
+        tsig_clear(&other);
+    }
+    assert_int_equal(info_of(w, w->a.port).answered_unix, 0);
+    clock_shift(1000); /* and the round goes on */
+    must_serial(&w->a, 100);
+    tsig_clear(&tsig);
+    world_free(w);
+}
+
 static void test_key_that_is_gone(void **state)
 {
     struct world *w = world_new("key: nobody,");
@@ -640,6 +675,7 @@ int main(void)
         cmocka_unit_test(test_answers_of_others_do_not_count),
         cmocka_unit_test(test_refusals_end_the_round),
         cmocka_unit_test(test_signed),
+        cmocka_unit_test(test_signed_errors),
         cmocka_unit_test(test_key_that_is_gone),
         cmocka_unit_test(test_leaves_from_the_listener),
         cmocka_unit_test(test_bounds),

@@ -157,6 +157,51 @@ static void apex(void **state)
     assert_int_equal(zone_serial_of(f->zones, "svc.test"), serial);
 }
 
+/* Two SOA records in one change: the second replaces the first, and the zone's serial is the newer one of both,
+ * whichever came first. */
+static void two_soa_in_one_change(void **state)
+{
+    struct fixture *f = *state;
+
+    for (unsigned is_update = 0; is_update < 2; is_update++) {
+        for (unsigned first = 0; first < 2; first++) {
+            struct edit_args args = {.f = f, .n = 2, .who = {.is_update = is_update == 1}};
+            uint32_t serial = zone_serial_of(f->zones, "svc.test");
+            char wanted[200];
+            for (unsigned i = 0; i < 2; i++) {
+                char soa[100];
+                (void)snprintf(soa, sizeof(soa), "n%u.svc.test. h.svc.test. %lu 7 8 9 10", i,
+                               (unsigned long)serial + (i == first ? 200 : 100));
+                args.edits[i].rr = rr_of("svc.test", "SOA", soa);
+            }
+            must(store_write(f->store, "test.edit", edit_args_tx, &args));
+            rr_clear(&args.edits[0].rr);
+            rr_clear(&args.edits[1].rr);
+            assert_int_equal(zone_serial_of(f->zones, "svc.test"), serial + 200);
+            (void)snprintf(wanted, sizeof(wanted), "0|SOA n1.svc.test. h.svc.test. %lu 7 8 9 10",
+                           (unsigned long)serial + 200);
+            assert_answer(f, "svc.test", "SOA", wanted);
+        }
+    }
+    /* One of them is not newer: an update passes it over, anybody else is told. */
+    uint32_t serial = zone_serial_of(f->zones, "svc.test");
+    for (unsigned is_update = 0; is_update < 2; is_update++) {
+        struct edit_args args = {.f = f, .n = 2, .who = {.is_update = is_update == 1}};
+        char soa[100], wanted[200];
+        (void)snprintf(soa, sizeof(soa), "n2.svc.test. h.svc.test. %lu 7 8 9 10",
+                       (unsigned long)serial + 1);
+        args.edits[0].rr = rr_of("svc.test", "SOA", soa);
+        args.edits[1].rr = rr_of("svc.test", "SOA", "n3.svc.test. h.svc.test. 1 7 8 9 10");
+        struct err e = store_write(f->store, "test.edit", edit_args_tx, &args);
+        rr_clear(&args.edits[0].rr);
+        rr_clear(&args.edits[1].rr);
+        assert_int_equal(e.code, is_update == 1 ? ERR_OK : ERR_REJECTED);
+        (void)snprintf(wanted, sizeof(wanted), "0|SOA n%u.svc.test. h.svc.test. %lu 7 8 9 10",
+                       1 + is_update, (unsigned long)serial + is_update);
+        assert_answer(f, "svc.test", "SOA", wanted);
+    }
+}
+
 static void one_ttl_per_set(void **state)
 {
     struct fixture *f = *state;
@@ -578,6 +623,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(cuts, setup, teardown),
         cmocka_unit_test_setup_teardown(clients_remove_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(apex, setup, teardown),
+        cmocka_unit_test_setup_teardown(two_soa_in_one_change, setup, teardown),
         cmocka_unit_test_setup_teardown(one_ttl_per_set, setup, teardown),
         cmocka_unit_test_setup_teardown(reverse, setup, teardown),
         cmocka_unit_test_setup_teardown(cname_over_derived, setup, teardown),

@@ -356,6 +356,24 @@ static void test_too_long(void **state)
     assert_int_equal(answer->data[5], 1);
     assert_memory_equal(answer->data + 12, m->data + 12, len - 12);
     assert_true(tsig_check_answer(&tsig, clock_unix_s(), answer->data, answer->len));
+    /* To the octet: what fits with its signature is whole; unsigned, all of the limit is its own. */
+    size_t room = m->len - len;
+    for (size_t n = CLIENT_PORTION - room - 2; n <= CLIENT_PORTION + 1; n++) {
+        bool fits = n + room <= CLIENT_PORTION;
+        seen.answer_len = n;
+        ask(f, m, answer);
+        assert_int_equal(answer->len, (fits ? n : len) + room);
+        assert_int_equal(answer->data[2] & 2, fits ? 0 : 2);
+        assert_int_equal(answer->data[11], 1);
+        assert_true(fits || /* the stand-in's octets are no records */
+                    tsig_check_answer(&tsig, clock_unix_s(), answer->data, answer->len));
+    }
+    make_message(m, UPDATE, "svc.test", SOA);
+    for (size_t n = CLIENT_PORTION - 1; n <= CLIENT_PORTION + 1; n++) {
+        seen.answer_len = n;
+        ask(f, m, answer);
+        assert_int_equal(answer->len, n <= CLIENT_PORTION ? n : len);
+    }
     mem_free(m);
     mem_free(answer);
 }

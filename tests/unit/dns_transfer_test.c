@@ -849,6 +849,86 @@ static void test_memory_is_bounded(void **state)
     rr_clear(&rr);
 }
 
+/* A TXT record that takes 60,000 octets. */
+static void make_long(struct dns_rr *rr)
+{
+    mem_free(rr->rdata);
+    rr->rdata_len = 60000;
+    rr->rdata = mem_zalloc(rr->rdata_len);
+    assert_non_null(rr->rdata);
+}
+
+/* Differences that take more memory than there is for all transfers: the zone instead. A zone that does as
+ * well: SERVFAIL. Either way the memory is there again afterwards. */
+static void test_more_than_the_memory(void **state)
+{
+    enum { TOO_MANY = TRANSFER_MEMORY_MAX / 60000 };
+    struct reply *reply = reply_new();
+    struct buf text = BUF_INIT(65536);
+    struct fixture f;
+    (void)state;
+
+    fixture_begin(&f, ZONES_KEY);
+    fake_zone(&f.records, "svc.test", "svc.test");
+    fixture_transfer(&f);
+    fake_rr(&f.records, "www 60 A 10.0.0.1");
+    fake_begin(&f.records, 99, 100);
+    fake_diff(&f.records, true, "www 60 TXT long");
+    make_long(&f.records.journal[1].rr);
+    const struct ask ixfr = {
+        .zone = "svc.test", .type = TYPE_IXFR, .serial = 99, .client = "second"};
+    const struct ask axfr = {.zone = "svc.test", .type = TYPE_AXFR, .client = "second"};
+    const char *whole = SOA_LINE(100) "www.svc.test. 60 IN A 10.0.0.1\n" SOA_LINE(100);
+
+    f.records.changes_again = TOO_MANY;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_string_equal(plain_records(ask_it(&f, &ixfr, reply), &text), whole);
+        must_be_signed(reply);
+        reply_reset(reply);
+    }
+    fake_rr(&f.records, "www 60 TXT long");
+    make_long(&f.records.rrs[1]);
+    f.records.rrs_again = TOO_MANY;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(rcode_of(ask_it(&f, i == 0 ? &ixfr : &axfr, reply)), RCODE_SERVFAIL);
+        must_be_signed(reply);
+        reply_reset(reply);
+    }
+    f.records.rrs_again = 0;
+    f.records.rrs_n = 1;
+    assert_string_equal(plain_records(ask_it(&f, &axfr, reply), &text), whole);
+    f.records.rrs_n = 2;
+    reply_free(reply);
+    buf_clear(&text);
+    fixture_end(&f);
+}
+
+/* Our own failure is said, whichever of the two is read: nothing is sent in its place. */
+static void test_a_store_that_fails(void **state)
+{
+    struct reply *reply = reply_new();
+    struct fixture f;
+    (void)state;
+
+    fixture_begin(&f, ZONES_NET);
+    fake_zone(&f.records, "svc.test", "svc.test");
+    fixture_transfer(&f);
+    fake_begin(&f.records, 99, 100);
+    for (unsigned i = 0; i < 2; i++) { /* more than what is sent without looking at the zone */
+        fake_diff(&f.records, true, "www 60 TXT long");
+        make_long(&f.records.journal[1 + i].rr);
+    }
+    const struct ask ixfr = {.zone = "svc.test", .type = TYPE_IXFR, .serial = 99};
+    f.records.fails = (struct err_trace){.code = ERR_DB, .file = "x", .text = "a disk"};
+    assert_int_equal(rcode_of(ask_it(&f, &ixfr, reply)), RCODE_SERVFAIL);
+    reply_reset(reply);
+    f.records.journal_fails = f.records.fails;
+    f.records.fails.code = ERR_OK;
+    assert_int_equal(rcode_of(ask_it(&f, &ixfr, reply)), RCODE_SERVFAIL);
+    reply_free(reply);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -866,6 +946,8 @@ int main(void)
         cmocka_unit_test(test_udp),
         cmocka_unit_test(test_peers_that_go),
         cmocka_unit_test(test_memory_is_bounded),
+        cmocka_unit_test(test_more_than_the_memory),
+        cmocka_unit_test(test_a_store_that_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

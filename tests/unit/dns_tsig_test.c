@@ -203,6 +203,80 @@ static struct packet refusal_answer(void)
     return p;
 }
 
+/* A good request with its MAC cut (or filled with zeros) to n octets: a MAC does not sign its own length. */
+static struct packet with_mac(const char *hex, size_t alg_len, size_t whole, size_t n)
+{
+    struct packet p = from_hex(hex);
+    uint8_t tail[6]; /* original id, error, other length */
+    const size_t at = record_at() + 6;
+    const size_t mac_len_at = at + 10 + alg_len + 8;
+
+    assert_int_equal(p.data[mac_len_at + 1], whole);
+    memcpy(tail, p.data + p.len - sizeof(tail), sizeof(tail));
+    memset(p.data + mac_len_at + 2 + whole, 0, PACKET_MAX - mac_len_at - 2 - whole);
+    p.data[mac_len_at + 1] = (uint8_t)n;
+    p.data[at + 9] = (uint8_t)(alg_len + 16 + n);
+    p.len = mac_len_at + 2 + n;
+    memcpy(p.data + p.len, tail, sizeof(tail));
+    p.len += sizeof(tail);
+    return p;
+}
+
+/* Every length with every algorithm: FORMERR for what is longer than the hash or shorter than half of it or 10
+ * octets (RFC 8945 §5.2.2.1); BADTRUNC, signed and whole, for what is shorter than we take (§5.2.4). */
+static void test_every_mac_length(void **state)
+{
+    static const struct {
+        const char *request;
+        size_t alg_len, whole, possible, taken;
+    } rows[] = {
+        {VECTOR_REQUEST_MD5, 26, 16, 10, 16},    {VECTOR_REQUEST_SHA1, 11, 20, 10, 16},
+        {VECTOR_REQUEST_SHA224, 13, 28, 14, 16}, {VECTOR_REQUEST_SHA256, 13, 32, 16, 16},
+        {VECTOR_REQUEST_SHA384, 13, 48, 24, 24}, {VECTOR_REQUEST_SHA512, 13, 64, 32, 32},
+    };
+    const struct asking how = {.is_md5_allowed = true};
+
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        for (size_t n = 0; n <= TSIG_MAC_MAX + 1; n++) {
+            struct packet p = with_mac(rows[i].request, rows[i].alg_len, rows[i].whole, n);
+            struct packet answer = refusal_answer();
+            struct tsig tsig;
+            enum tsig_verdict verdict = check(*state, &how, &p, &tsig);
+            enum tsig_verdict want = n > rows[i].whole || n < rows[i].possible ? TSIG_FORMERR
+                                     : n < rows[i].taken                       ? TSIG_NOTAUTH
+                                                                               : TSIG_OK;
+            if (verdict != want || tsig.is_verified != (want == TSIG_OK) ||
+                tsig.error != (want == TSIG_NOTAUTH ? TSIG_BADTRUNC : 0)) {
+                fail_msg("row %zu, %zu octets: verdict %d, error %u", i, n, (int)verdict,
+                         tsig.error);
+            }
+            if (want != TSIG_FORMERR) {
+                must(tsig_sign(&tsig, VECTOR_TIME, answer.data, &answer.len, PACKET_MAX));
+                assert_int_equal(tsig.mac_len, want == TSIG_OK ? n : rows[i].whole);
+            }
+            tsig_clear(&tsig);
+        }
+    }
+}
+
+/* A cut MAC that is wrong is wrong; in one that is right the time comes first. RFC 8945 §5.2 */
+static void test_cut_and_wrong(void **state)
+{
+    struct packet p = with_mac(VECTOR_REQUEST_SHA1, 11, 20, 15);
+    struct ip_addr peer = ip_of("127.0.0.1");
+    struct fixture *f = *state;
+    const struct tsig_options late = {f->access, false, false, &peer, VECTOR_TIME + 301};
+    struct packet wrong = p;
+    struct tsig tsig;
+
+    wrong.data[wrong.len - 7] ^= 1u; /* its last octet */
+    assert_int_equal(check(f, &PLAIN, &wrong, &tsig), TSIG_NOTAUTH);
+    assert_int_equal(tsig.error, TSIG_BADSIG);
+    assert_int_equal(tsig_check(&late, p.data, &p.len, &tsig), TSIG_NOTAUTH);
+    assert_int_equal(tsig.error, TSIG_BADTIME);
+    tsig_clear(&tsig);
+}
+
 static void test_errors(void **state)
 {
     static const struct {
@@ -438,6 +512,8 @@ int main(void)
         cmocka_unit_test(test_form),
         cmocka_unit_test(test_one_and_last),
         cmocka_unit_test(test_mac_lengths),
+        cmocka_unit_test(test_every_mac_length),
+        cmocka_unit_test(test_cut_and_wrong),
         cmocka_unit_test(test_pointers),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_every_bit),

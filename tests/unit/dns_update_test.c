@@ -67,6 +67,10 @@ static void test_refused(void **state)
         {"our own name, removal", "both", "update delete ca.svc.test", REFUSED},
         {"our own name's services", "both", "update add _443._tcp.ca.svc.test TXT x", REFUSED},
         {"a zone's SOA", "both", "update add svc.test SOA a. b. 9 9 9 9 9", REFUSED},
+        {"two SOAs of a zone", "both",
+         "update add svc.test SOA a. b. 9 9 9 9 9\n"
+         "update add svc.test SOA a. b. 10 9 9 9 9",
+         REFUSED},
         {"a zone's SOA, removal", "both", "update delete svc.test SOA", REFUSED},
         {"a zone's NS", "both", "update add svc.test NS ns.example.org.", REFUSED},
         {"a DNAME above our own name", "both", "update add svc.test DNAME example.org.", REFUSED},

@@ -38,6 +38,8 @@ struct records {
     struct fake_change *journal;
     size_t journal_n;
     struct err_trace fails; /* what the read view fails with; code 0: it does not */
+    struct err_trace journal_fails;
+    size_t changes_again, rrs_again; /* each is said so often more */
     void (*on_serial)(void *ctx, int zone, uint32_t serial);
     void *on_serial_ctx;
 };
@@ -219,8 +221,8 @@ struct err records_write_out(struct records *records, struct db *db, int zone, s
     if (records->fails.code != ERR_OK) {
         return err_restore(&records->fails);
     }
-    for (size_t i = 0; zone == 0 && i < records->rrs_n; i++) {
-        if (!fn(arg, &records->rrs[i])) {
+    for (size_t i = 0; zone == 0 && i < records->rrs_n * (1 + records->rrs_again); i++) {
+        if (!fn(arg, &records->rrs[i % records->rrs_n])) {
             FAIL(ERR_LIMIT, "stopped");
         }
     }
@@ -234,13 +236,18 @@ struct err records_journal(struct records *records, struct db *db, int zone, uin
     bool is_on = false;
 
     (void)db;
+    if (records->journal_fails.code != ERR_OK) {
+        return err_restore(&records->journal_fails);
+    }
     for (size_t i = 0; i < records->journal_n; i++) {
         const struct fake_change *at = &records->journal[i];
         is_on = is_on || (at->is_begin && at->from == serial);
         is_found = is_found || is_on;
-        if (is_on && !(at->is_begin ? fns->begin(fns->arg, at->from, at->to)
-                                    : fns->record(fns->arg, at->is_add, &at->rr))) {
-            FAIL(ERR_LIMIT, "stopped");
+        for (size_t n = 0; is_on && n <= (at->is_begin ? 0 : records->changes_again); n++) {
+            if (!(at->is_begin ? fns->begin(fns->arg, at->from, at->to)
+                               : fns->record(fns->arg, at->is_add, &at->rr))) {
+                FAIL(ERR_LIMIT, "stopped");
+            }
         }
     }
     if (!is_found) {
