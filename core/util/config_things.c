@@ -117,10 +117,34 @@ struct err config_client_new(struct config_loader *loader, const struct config_w
     return err_ok();
 }
 
+static void check_transfer(struct config_loader *loader, const struct config_where *where,
+                           const struct config_zone *zone)
+{
+    bool is_open = zone->transfer_allow_n > 0 || zone->transfer_key[0] != '\0';
+
+    if (!is_open && zone->transfer_notify_n == 0) {
+        return;
+    }
+    if (!zone->is_served) {
+        config_problem(loader, where, "zones",
+                       "zone '%s' has serve: false, so there is nothing to transfer; remove "
+                       "transfer or serve it here",
+                       zone->name);
+    } else if (strcmp(zone->name, ".") == 0) { /* its top-level names are apexes */
+        config_problem(loader, where, "zones",
+                       "'.' stands for every name and is no zone that could be transferred; remove "
+                       "transfer and list the zones that secondaries are to have");
+    } else if (!is_open) {
+        config_problem(loader, where, "zones",
+                       "zone '%s' notifies servers that may not transfer it; list them in "
+                       "transfer.allow or set transfer.key",
+                       zone->name);
+    }
+}
+
 void config_zone_finish(struct config_loader *loader, const struct config_zone *zone)
 {
     const struct config_where *where = &loader->zone_where[zone - loader->cfg->zones];
-    bool has_transfer = zone->transfer_allow_n > 0 || zone->transfer_key[0] != '\0';
 
     if (loader->problems_n != loader->thing_problems_n) {
         return; /* what is missing may be what was wrong */
@@ -142,24 +166,13 @@ void config_zone_finish(struct config_loader *loader, const struct config_zone *
                        "one of them",
                        zone->name);
     }
-    if (!zone->is_served && (has_transfer || zone->transfer_notify_n > 0)) {
-        config_problem(loader, where, "zones",
-                       "zone '%s' has serve: false, so there is nothing to transfer; remove "
-                       "transfer or serve it here",
-                       zone->name);
-    }
     if (!zone->is_served && zone->file[0] != '\0') {
         config_problem(loader, where, "zones",
                        "zone '%s' has serve: false, so nobody could see the records of its file; "
                        "remove file or serve it here",
                        zone->name);
     }
-    if (zone->is_served && !has_transfer && zone->transfer_notify_n > 0) {
-        config_problem(loader, where, "zones",
-                       "zone '%s' notifies servers that may not transfer it; list them in "
-                       "transfer.allow or set transfer.key",
-                       zone->name);
-    }
+    check_transfer(loader, where, zone);
 }
 
 void config_client_finish(struct config_loader *loader, const struct config_client *client)
