@@ -23,6 +23,10 @@ static const struct rule ROOT[] = {
     {"gone.example.net.", HONEST, LDNS_RCODE_NXDOMAIN, {NULL}, SOA},
     {"empty.example.net.", HONEST, 0, {NULL}, SOA},
     {"silent.example.net.", SILENT, 0, {NULL}, NULL},
+    {"quieter.example.net.", SILENT, 0, {NULL}, NULL},
+    {"listen.example.net.", HONEST, 0, {"listen.example.net. 60 IN A 198.51.100.9"}, NULL},
+    {"detour.example.net.", HONEST, 0, {"detour.example.net. 60 IN CNAME d1.svc.test."}, NULL},
+    {"detours.example.net.", HONEST, 0, {"detours.example.net. 60 IN CNAME d2.svc.test."}, NULL},
     {"late.example.net.", HELD, 0, {"late.example.net. 60 IN A 198.51.100.8"}, NULL},
     {"alias.example.net.",
      HONEST,
@@ -440,6 +444,77 @@ static void test_loop(void **state)
     request_free(first);
 }
 
+static void is_unanswered(struct dns_request *r)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    assert_int_equal(r->sent_n, 0);
+    assert_int_equal(r->ended_n, 0);
+    (void)pthread_mutex_unlock(&r->lock);
+}
+
+/* What looks like a loop and is none: another name or type, somebody who is no upstream, the same asker again. */
+static void test_no_loop(void **state)
+{
+    struct world *w = world_new(ONE, 1, CORP);
+    const struct ip_addr upstream = w->up[0].at.addr;
+    struct dns_request *waiting[] = {
+        request_new("silent.example.net", 1, 0),  request_new("silent.example.net", 28, 0),
+        request_new("silent.example.net", 1, 0),  request_new("quieter.example.net", 1, 0),
+        request_new("quieter.example.net", 1, 0),
+    };
+    struct dns_request *other = request_new("listen.example.net", 1, 0);
+    (void)state;
+
+    struct ip_net *network = w->cfg->dns.forward_networks;
+    assert_int_equal(ip_net_parse("0.0.0.0/0", network).code, ERR_OK);
+    waiting[1]->peer = upstream;    /* another type than waiting[0]'s */
+    waiting[2]->peer.bytes[3] = 99; /* a neighbour */
+    waiting[3]->peer = upstream;    /* twice from there, and from nobody else */
+    waiting[4]->peer = upstream;
+    for (size_t i = 0; i < ARRAY_N(waiting); i++) {
+        forward_ask(w->forward, waiting[i]);
+    }
+    other->peer = upstream; /* another name, of the same length; behind all of these */
+    check_answer(w, other, "NOERROR: listen.example.net. 60 IN A 198.51.100.9;");
+    for (size_t i = 0; i < ARRAY_N(waiting); i++) {
+        is_unanswered(waiting[i]);
+    }
+    world_free(w);
+    for (size_t i = 0; i < ARRAY_N(waiting); i++) {
+        request_free(waiting[i]);
+    }
+}
+
+static void put_cname(struct world *w, const char *owner, const char *target)
+{
+    uint8_t wire[NAME_WIRE_MAX], rdata[NAME_WIRE_MAX];
+    struct zone_edit *edit = NULL;
+    const struct zone_rr rr = {5, 60, rdata, (uint16_t)make_name(target, rdata)};
+
+    assert_int_equal(zone_edit_begin(w->zones, &edit).code, ERR_OK);
+    assert_int_equal(zone_edit_records(edit, wire, make_name(owner, wire), &rr, 1).code, ERR_OK);
+    assert_int_equal(zone_edit_commit(&edit).code, ERR_OK);
+}
+
+/* Out, into our zone by a name that nobody else knows, out again: what is asked then is the question's own type,
+ * and where that leads nowhere it is tried once more. */
+static void test_through_our_zone_and_out(void **state)
+{
+    struct world *w = world_new(ONE, 1, CORP);
+    (void)state;
+
+    put_cname(w, "d1.svc.test", "host.example.net");
+    put_cname(w, "d2.svc.test", "detour.example.net");
+    check_answer(w, request_new("detour.example.net", 1, 0),
+                 "NOERROR: detour.example.net. 60 IN CNAME d1.svc.test.; d1.svc.test. 60 IN CNAME "
+                 "host.example.net.; host.example.net. 3600 IN A 198.51.100.1;");
+    check_answer(w, request_new("detours.example.net", 1, 0),
+                 "NOERROR: detours.example.net. 60 IN CNAME d2.svc.test.; d2.svc.test. 60 IN CNAME "
+                 "detour.example.net.; detour.example.net. 60 IN CNAME d1.svc.test.; d1.svc.test. "
+                 "60 IN CNAME host.example.net.; host.example.net. 3600 IN A 198.51.100.1;");
+    world_free(w);
+}
+
 static void test_own_listeners(void **state)
 {
     struct ip_endpoint own = {.port = 53};
@@ -536,6 +611,7 @@ int main(void)
         cmocka_unit_test(test_timeout),       cmocka_unit_test(test_late_answer),
         cmocka_unit_test(test_strangers),     cmocka_unit_test(test_limit_per_peer),
         cmocka_unit_test(test_same_question), cmocka_unit_test(test_loop),
+        cmocka_unit_test(test_no_loop),       cmocka_unit_test(test_through_our_zone_and_out),
         cmocka_unit_test(test_own_listeners), cmocka_unit_test(test_routes_alone),
         cmocka_unit_test(test_off),           cmocka_unit_test(test_explain),
     };
