@@ -432,6 +432,7 @@ static void test_loop(void **state)
     struct world *w = world_new(ONE, 1, CORP);
     struct dns_request *first = request_new("silent.example.net", 1, 0);
     struct dns_request *back = request_new("silent.example.net", 1, 0);
+    struct forward_counters counters;
     (void)state;
 
     forward_ask(w->forward, first);
@@ -440,6 +441,9 @@ static void test_loop(void **state)
     struct ip_net *network = w->cfg->dns.forward_networks;
     assert_int_equal(ip_net_parse("127.0.0.0/8", network).code, ERR_OK);
     check_answer(w, back, "SERVFAIL:");
+    forward_count(w->forward, &counters);
+    assert_int_equal(counters.failed, 1); /* at once, and not when its time was over */
+    assert_int_equal(counters.timeouts, 0);
     world_free(w);
     request_free(first);
 }
