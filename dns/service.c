@@ -190,8 +190,10 @@ static void update(struct job *job)
     size_t len =
         update_handle(o->update, job->packet, *job->len, &job->tsig, &job->peer, job->seat->out);
 
-    send_answer(job, len, job->tsig.is_verified);
-    note(job, len > 3 ? job->seat->out[3] & RCODE_BITS : RCODE_SERVFAIL);
+    if (len > 3) { /* else its twin, which is under way, is answered */
+        send_answer(job, len, job->tsig.is_verified);
+        note(job, job->seat->out[3] & RCODE_BITS);
+    }
 }
 
 /* A plain question that was signed: answered as the DNS threads do it, from what we have ourselves. */

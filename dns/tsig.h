@@ -12,7 +12,7 @@
  * right MAC is taken whatever the throttle says: a MAC key has at least 192 bits and is not found by
  * trying.
  * Not checked: what the client may do; that times of one key only grow (§5.2.3, a SHOULD): programs
- * that share a key, and UDP, reorder; updates are idempotent.
+ * that share a key, and UDP, reorder. update.h knows a repeated update by its MAC instead.
  * Thread: any. */
 #ifndef DNS_TSIG_H
 #define DNS_TSIG_H

@@ -19,6 +19,12 @@ struct err update_new(const struct update_options *options, struct update **out)
         zone_reader_free(u->reader);
         FAIL(ERR_NOMEM, "update: no mutex");
     }
+    struct err e = update_seen_new(&u->seen);
+    if (e.code != ERR_OK) {
+        zone_reader_free(u->reader);
+        (void)pthread_mutex_destroy(&u->reader_lock);
+        return e;
+    }
     u->table = MOVE(table);
     *out = MOVE(u);
     return err_ok();
@@ -29,6 +35,7 @@ void update_free(struct update *update)
     if (update != NULL) {
         zone_reader_free(update->reader);
         zone_table_free(update->table);
+        update_seen_free(update->seen);
         (void)pthread_mutex_destroy(&update->reader_lock);
         mem_free(update);
     }
@@ -92,6 +99,24 @@ static struct err run(struct update_job *job)
     return err_ok();
 }
 
+/* A repeat, of a client that heard no answer or of somebody who listened, is not applied again. */
+static struct err run_once(struct update_job *job, const struct tsig *tsig)
+{
+    switch (update_seen_begin(job->u->seen, tsig, &job->rcode)) {
+    case UPDATE_NEW:
+        break;
+    case UPDATE_UNDER_WAY:
+        job->is_silent = true;
+        return err_ok();
+    case UPDATE_ANSWERED:
+        return err_ok();
+    }
+    struct err e = run(job);
+    bool is_decided = e.code == ERR_OK || e.code == ERR_REJECTED;
+    update_seen_end(job->u->seen, tsig, is_decided ? job->rcode : RCODE_SERVFAIL);
+    return e;
+}
+
 static void handle(struct update_job *job, const uint8_t *packet, size_t len,
                    const struct tsig *tsig)
 {
@@ -108,7 +133,7 @@ static void handle(struct update_job *job, const uint8_t *packet, size_t len,
                           "the update is not signed: give the program a client's name and secret "
                           "as TSIG key (hmac-sha256)");
     } else {
-        e = run(job);
+        e = run_once(job, tsig);
     }
     if (e.code == ERR_REJECTED) {
         update_say_refused(job);
@@ -146,5 +171,5 @@ size_t update_handle(struct update *update, const uint8_t *packet, size_t len,
         memcpy(job.who.client, tsig->client, sizeof(job.who.client));
     }
     handle(&job, packet, len, tsig);
-    return answer(&job, packet, out);
+    return job.is_silent ? 0 : answer(&job, packet, out);
 }

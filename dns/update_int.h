@@ -11,8 +11,10 @@
 #include "dns/wire.h"
 #include "dns/zone_table.h"
 
+struct update_seen;
 struct update {
     struct update_options with;
+    struct update_seen *seen;
     struct zone_table *table;
     pthread_mutex_t reader_lock; /* leaf: the reader, for looks at the snapshot */
     struct zone_reader *reader;
@@ -67,6 +69,7 @@ struct update_job {
     size_t places_n;
     enum dns_rcode rcode;
     const struct update_rr *refused; /* at which record, or NULL */
+    bool is_silent;                  /* its twin is under way, and will be answered */
     bool is_policy;                  /* the refusal is one of policy: audited */
     bool is_delegate_refusal;        /* ... by delegate.c, whose row it is */
     struct delegate_refusal refusal; /* the sentence */
@@ -102,6 +105,20 @@ MUST_USE struct err update_prerequisites(struct update_job *job, struct db *db);
 MUST_USE struct err update_apply(struct db *db, void *arg);
 /* store_fn: the prerequisites alone. */
 MUST_USE struct err update_only_prerequisites(struct db *db, void *arg);
+
+/* --- update_seen.c: what was signed and answered before. Thread: any. --- */
+MUST_USE struct err update_seen_new(struct update_seen **out);
+void update_seen_free(struct update_seen *seen); /* NULL is fine */
+enum update_again {
+    UPDATE_NEW,       /* under way from now on, until update_seen_end() */
+    UPDATE_UNDER_WAY, /* another thread works for the same message */
+    UPDATE_ANSWERED   /* with *rcode */
+};
+/* tsig: of a message that was verified, not yet answered. */
+enum update_again update_seen_begin(struct update_seen *seen, const struct tsig *tsig,
+                                    enum dns_rcode *rcode);
+/* SERVFAIL is forgotten: who sends again wants it tried again. */
+void update_seen_end(struct update_seen *seen, const struct tsig *tsig, enum dns_rcode rcode);
 
 /* --- update_say.c --- */
 void update_say_refused(struct update_job *job);

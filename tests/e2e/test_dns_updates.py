@@ -202,6 +202,24 @@ def test_a_resent_update_is_the_same_update(app):
     assert addresses("twice.svc.test") == ["10.8.10.40"]
 
 
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+def test_what_was_removed_is_not_brought_back_by_an_old_message(app, tmp_path, tcp):
+    """A listener sends what was signed a moment ago: it is answered as it was, signed, and nothing happens."""
+    name, host = f"old-{tcp}.svc.test".lower(), f"old-host-{tcp}.svc.test".lower()
+    message = update_message()
+    message.add(f"{challenge(name)}.", 60, "TXT", VALUE)
+    message.add(f"{host}.", 60, "A", "10.8.10.41")
+    wire = message.to_wire()
+    assert header_rcode(exchange(wire, tcp)) == dns.rcode.NOERROR
+    assert txt_values(challenge(name)) == [VALUE] and addresses(host) == ["10.8.10.41"]
+    nsupdate(tmp_path, f"update delete {challenge(name)}. txt", f"update delete {host}.")
+    for again_by_tcp in (tcp, not tcp):
+        answer = exchange(wire, again_by_tcp)
+        assert header_rcode(answer) == dns.rcode.NOERROR
+        assert dns.message.from_wire(answer, keyring=message.keyring, request_mac=message.mac).had_tsig  # checks the MAC
+        assert txt_values(challenge(name)) == [] and addresses(host) == [INGRESS]
+
+
 def test_answers_are_signed_with_the_requests_key(app):
     for algorithm in ALGORITHMS:
         reply = send(update_message(algorithm=algorithm))  # an update of nothing; dnspython checks the MAC

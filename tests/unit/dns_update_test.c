@@ -517,10 +517,71 @@ static void test_refusals_are_bounded(void **state)
     assert_int_equal(audit_n(w->f, "dns.refused"), UPDATE_REFUSED_PER_S);
 }
 
-/* --- threads ---------------------------------------------------------------------------------- */
-
 #define THREADS 8
 #define ROUNDS 6
+
+/* --- the same message again ------------------------------------------------------------------- */
+
+static int send_again(struct world *w, unsigned mac_n, const char *script)
+{
+    struct maker m;
+
+    maker_script(&m, "svc.test", script);
+    int rcode = send_signed(w->update, "both", "127.0.0.1", m.data.data, m.data.len, mac_n);
+    buf_clear(&m.data);
+    return rcode;
+}
+
+/* What somebody sends who listened, or a client that heard nothing: answered as before, not done again. */
+static void test_a_repeat_is_answered_and_not_applied(void **state)
+{
+    static const char *const add = "update add www.svc.test A 10.0.0.1";
+    static const char *const first =
+        "prereq nxdomain www.svc.test\nupdate add www.svc.test A 10.0.0.2";
+    struct world *w = *state;
+
+    assert_int_equal(send_again(w, 1, add), NOERROR);
+    assert_int_equal(send_again(w, 2, first), YXDOMAIN);
+    assert_int_equal(send_again(w, 3, "update delete www.svc.test"), NOERROR);
+    int64_t rows_n = audit_n(w->f, "dns.update");
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(send_again(w, 1, add), NOERROR);
+        assert_int_equal(send_again(w, 2, first), YXDOMAIN); /* though it would hold now */
+        assert_records(w->f, "www.svc.test", "A", "");
+    }
+    assert_int_equal(audit_n(w->f, "dns.update"), rows_n);
+    assert_int_equal(send_again(w, 4, add), NOERROR); /* signed anew */
+    assert_records(w->f, "www.svc.test", "A", "10.0.0.1");
+    assert_int_equal(send_again(w, 3, "update delete www.svc.test"), NOERROR);
+    assert_records(w->f, "www.svc.test", "A", "10.0.0.1");
+    /* Refusals too; a fault of the form is found before. */
+    assert_int_equal(send_again(w, 5, "update add svc.test NS a."), REFUSED);
+    assert_int_equal(send_again(w, 5, "update add svc.test NS a."), REFUSED);
+}
+
+struct twins {
+    struct world *w;
+    _Atomic unsigned done_n, silent_n, wrong_n;
+};
+
+static void *twin_thread(void *arg)
+{
+    struct twins *twins = arg;
+    char script[200];
+
+    for (unsigned i = 0; i < ROUNDS; i++) { /* done twice, the second would be YXDOMAIN */
+        (void)snprintf(script, sizeof(script),
+                       "prereq nxdomain n%u.svc.test\nupdate add n%u.svc.test A 10.0.0.1", i, i);
+        int rcode = send_again(twins->w, 100 + i, script);
+        atomic_fetch_add(rcode == NOERROR ? &twins->done_n
+                         : rcode == -1    ? &twins->silent_n
+                                          : &twins->wrong_n,
+                         1);
+    }
+    return NULL;
+}
+
+/* --- threads ---------------------------------------------------------------------------------- */
 
 struct race {
     struct world *w;
@@ -561,6 +622,24 @@ static void test_only_one_of_many_is_first(void **state)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     }
     assert_int_equal(atomic_load(&race.won_n), ROUNDS);
+}
+
+/* The same message on many threads at once: done once, and nobody hears anything else than its RCODE. */
+static void test_twins(void **state)
+{
+    struct twins twins = {.w = *state};
+    pthread_t threads[THREADS];
+
+    for (unsigned i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, twin_thread, &twins), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_int_equal(atomic_load(&twins.wrong_n), 0);
+    assert_int_equal(twins.done_n + twins.silent_n, THREADS * ROUNDS);
+    assert_true(twins.done_n >= ROUNDS); /* each at least once */
+    assert_int_equal(audit_n(twins.w->f, "dns.update"), ROUNDS);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -662,6 +741,8 @@ int main(void)
         TEST(test_a_value_wakes_the_validator),
         TEST(test_refusals_are_bounded),
         TEST(test_only_one_of_many_is_first),
+        TEST(test_a_repeat_is_answered_and_not_applied),
+        TEST(test_twins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

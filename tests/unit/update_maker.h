@@ -137,9 +137,9 @@ static inline void maker_script(struct maker *m, const char *zone, const char *s
     set_counts(m);
 }
 
-/* client NULL: unsigned. Checks the answer's form; returns its RCODE. */
-static inline int send_bytes(struct update *update, const char *client, const char *peer,
-                             const uint8_t *packet, size_t len)
+/* mac_n: of the signature; 0: none is shown. -1: no answer. */
+static inline int send_signed(struct update *update, const char *client, const char *peer,
+                              const uint8_t *packet, size_t len, unsigned mac_n)
 {
     struct ip_addr ip = ip_of(peer);
     struct tsig tsig;
@@ -148,9 +148,14 @@ static inline int send_bytes(struct update *update, const char *client, const ch
     memset(&tsig, 0, sizeof(tsig));
     if (client != NULL) {
         tsig.is_present = tsig.is_verified = true;
+        tsig.mac_len = mac_n > 0 ? 32 : 0;
+        memcpy(tsig.mac, &mac_n, sizeof(mac_n));
         (void)snprintf(tsig.client, sizeof(tsig.client), "%s", client);
     }
     size_t n = update_handle(update, packet, len, &tsig, &ip, out);
+    if (n == 0) {
+        return -1;
+    }
     assert_true(n >= 12 && n <= 12 + 259);
     assert_memory_equal(out, packet, 2);
     assert_int_equal(out[2], 0x80 | (packet[2] & 0x78));
@@ -160,6 +165,13 @@ static inline int send_bytes(struct update *update, const char *client, const ch
     assert_memory_equal(out + 6, "\0\0\0\0\0\0", 6);
     assert_memory_equal(out + 12, packet + 12, n - 12);
     return out[3];
+}
+
+/* client NULL: unsigned. Checks the answer's form; returns its RCODE. */
+static inline int send_bytes(struct update *update, const char *client, const char *peer,
+                             const uint8_t *packet, size_t len)
+{
+    return send_signed(update, client, peer, packet, len, 0);
 }
 
 static inline int send_script(struct update *update, const char *client, const char *zone,
