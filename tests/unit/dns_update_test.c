@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "dns/update_int.h"
+
 #define CHALLENGE "_acme-challenge."
 #define WWW_OWNER "www.svc.test.acme.svc.test"
 
@@ -559,6 +561,23 @@ static void test_a_repeat_is_answered_and_not_applied(void **state)
     assert_int_equal(send_again(w, 5, "update add svc.test NS a."), REFUSED);
 }
 
+/* While the first of two is under way there is nothing that could be said to the other. */
+static void test_a_twin_under_way(void **state)
+{
+    struct world *w = *state;
+    enum update_rcode rcode = UPDATE_NOERROR;
+    const unsigned mac_n = 7;
+    struct tsig tsig = {.mac_len = 32};
+
+    memcpy(tsig.mac, &mac_n, sizeof(mac_n));
+    assert_int_equal(update_seen_begin(w->update->seen, &tsig, &rcode), UPDATE_NEW);
+    assert_int_equal(send_again(w, mac_n, "update add www.svc.test A 10.0.0.1"), -1);
+    update_seen_end(w->update->seen, &tsig, UPDATE_SERVFAIL);
+    assert_records(w->f, "www.svc.test", "A", "");
+    assert_int_equal(send_again(w, mac_n, "update add www.svc.test A 10.0.0.1"), NOERROR);
+    assert_records(w->f, "www.svc.test", "A", "10.0.0.1");
+}
+
 struct twins {
     struct world *w;
     _Atomic unsigned done_n, silent_n, wrong_n;
@@ -742,6 +761,7 @@ int main(void)
         TEST(test_refusals_are_bounded),
         TEST(test_only_one_of_many_is_first),
         TEST(test_a_repeat_is_answered_and_not_applied),
+        TEST(test_a_twin_under_way),
         TEST(test_twins),
     };
 
