@@ -218,7 +218,7 @@ static bool may_transfer(const struct job *job)
 {
     struct dns_name name;
 
-    return dns_name_read(job->packet + HEADER_LEN, *job->len - HEADER_LEN, &name) != 0 &&
+    return dns_name_read(job->packet + DNS_HEADER_LEN, *job->len - DNS_HEADER_LEN, &name) != 0 &&
            transfer_may(job->service->o.transfer, name.wire, name.len, &job->peer, &job->tsig);
 }
 

@@ -876,8 +876,8 @@ static void test_more_than_the_memory(void **state)
     fake_diff(&f.records, true, "www 60 TXT long");
     make_long(&f.records.journal[1].rr);
     const struct ask ixfr = {
-        .zone = "svc.test", .type = TYPE_IXFR, .serial = 99, .client = "second"};
-    const struct ask axfr = {.zone = "svc.test", .type = TYPE_AXFR, .client = "second"};
+        .zone = "svc.test", .type = DNS_TYPE_IXFR, .serial = 99, .client = "second"};
+    const struct ask axfr = {.zone = "svc.test", .type = DNS_TYPE_AXFR, .client = "second"};
     const char *whole = SOA_LINE(100) "www.svc.test. 60 IN A 10.0.0.1\n" SOA_LINE(100);
 
     f.records.changes_again = TOO_MANY;
@@ -918,7 +918,7 @@ static void test_a_store_that_fails(void **state)
         fake_diff(&f.records, true, "www 60 TXT long");
         make_long(&f.records.journal[1 + i].rr);
     }
-    const struct ask ixfr = {.zone = "svc.test", .type = TYPE_IXFR, .serial = 99};
+    const struct ask ixfr = {.zone = "svc.test", .type = DNS_TYPE_IXFR, .serial = 99};
     f.records.fails = (struct err_trace){.code = ERR_DB, .file = "x", .text = "a disk"};
     assert_int_equal(rcode_of(ask_it(&f, &ixfr, reply)), RCODE_SERVFAIL);
     reply_reset(reply);

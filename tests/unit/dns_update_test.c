@@ -565,14 +565,14 @@ static void test_a_repeat_is_answered_and_not_applied(void **state)
 static void test_a_twin_under_way(void **state)
 {
     struct world *w = *state;
-    enum update_rcode rcode = UPDATE_NOERROR;
+    enum dns_rcode rcode = RCODE_NOERROR;
     const unsigned mac_n = 7;
     struct tsig tsig = {.mac_len = 32};
 
     memcpy(tsig.mac, &mac_n, sizeof(mac_n));
     assert_int_equal(update_seen_begin(w->update->seen, &tsig, &rcode), UPDATE_NEW);
     assert_int_equal(send_again(w, mac_n, "update add www.svc.test A 10.0.0.1"), -1);
-    update_seen_end(w->update->seen, &tsig, UPDATE_SERVFAIL);
+    update_seen_end(w->update->seen, &tsig, RCODE_SERVFAIL);
     assert_records(w->f, "www.svc.test", "A", "");
     assert_int_equal(send_again(w, mac_n, "update add www.svc.test A 10.0.0.1"), NOERROR);
     assert_records(w->f, "www.svc.test", "A", "10.0.0.1");
