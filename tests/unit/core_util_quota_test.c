@@ -13,8 +13,9 @@
 #include "core/util/mem.h"
 
 #define THREADS 4
-#define EACH 20000
-#define SHARED_MAX 30000u
+#define EACH 60000
+#define ROUNDS 10u
+#define SHARED_MAX QUOTA_MAX
 
 static int take_many(struct quota *q, unsigned max, int64_t period_ms, int n)
 {
@@ -57,10 +58,12 @@ static void test_one_and_the_largest(void **state)
 
 static struct quota shared;
 static atomic_int taken;
+static pthread_barrier_t together;
 
 static void *taker(void *arg)
 {
     (void)arg;
+    (void)pthread_barrier_wait(&together);
     atomic_fetch_add(&taken, take_many(&shared, SHARED_MAX, 1000, EACH));
     return NULL;
 }
@@ -70,15 +73,21 @@ static void test_threads_take_no_more(void **state)
     pthread_t threads[THREADS];
     (void)state;
 
+    assert_int_equal(pthread_barrier_init(&together, NULL, THREADS), 0);
     clock_hold(true);
-    for (int i = 0; i < THREADS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, taker, NULL), 0);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        clock_shift(1000);
+        atomic_store(&taken, 0);
+        for (int i = 0; i < THREADS; i++) {
+            assert_int_equal(pthread_create(&threads[i], NULL, taker, NULL), 0);
+        }
+        for (int i = 0; i < THREADS; i++) {
+            (void)pthread_join(threads[i], NULL);
+        }
+        assert_int_equal(atomic_load(&taken), SHARED_MAX);
     }
-    for (int i = 0; i < THREADS; i++) {
-        (void)pthread_join(threads[i], NULL);
-    }
-    assert_int_equal(atomic_load(&taken), SHARED_MAX);
     clock_hold(false);
+    (void)pthread_barrier_destroy(&together);
 }
 
 int main(void)

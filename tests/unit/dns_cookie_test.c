@@ -179,6 +179,32 @@ static void test_rfc9018(void **state)
     check(rows, sizeof(rows) / sizeof(rows[0]));
 }
 
+/* For half an hour the same one, a second later a new one, which is good as it is. RFC 9018 §4.3 */
+static void test_renewed_after_half_an_hour(void **state)
+{
+    uint8_t keys[2][COOKIE_KEY_LEN];
+    uint8_t option[COOKIE_LEN];
+    uint8_t got[COOKIE_LEN];
+    uint8_t again[COOKIE_LEN];
+    const uint8_t(*k)[COOKIE_KEY_LEN] = (const uint8_t(*)[COOKIE_KEY_LEN])keys;
+    const uint32_t made = 1559731985;
+    struct ip_addr peer;
+
+    (void)state;
+    (void)from_hex(FIRST_KEY, keys[0]);
+    (void)from_hex(NEW_KEY, keys[1]);
+    (void)from_hex(A1, option);
+    assert_int_equal(ip_parse("198.51.100.100", &peer).code, ERR_OK);
+    for (uint32_t age = 1799; age <= 1802; age++) {
+        uint32_t now = made + age;
+        assert_int_equal(cookie_answer(k, 2, &peer, now, option, sizeof(option), got), COOKIE_GOOD);
+        assert_int_equal(memcmp(got, option, sizeof(got)) == 0, age <= COOKIE_RENEW_S);
+        assert_int_equal(cookie_answer(k, 2, &peer, now, got, sizeof(got), again), COOKIE_GOOD);
+        assert_memory_equal(again, got, sizeof(got));
+    }
+    assert_int_equal(COOKIE_RENEW_S, 1800);
+}
+
 /* The vectors of the SipHash paper's reference: key 00..0f, message 00..n-1. */
 static void test_siphash(void **state)
 {
@@ -205,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_rfc9018),
+        cmocka_unit_test(test_renewed_after_half_an_hour),
         cmocka_unit_test(test_siphash),
     };
 

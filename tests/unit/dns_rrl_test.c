@@ -112,6 +112,22 @@ static void test_crowd(void **state)
     rrl_free(rrl);
 }
 
+/* A newcomer takes the place of another network, not its debt: with one answer a second nobody has any left. */
+static void test_no_debt_of_others(void **state)
+{
+    enum { NETWORKS = 200000 };
+    struct rrl *rrl = make(1);
+    unsigned refused = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < NETWORKS; i++) {
+        struct ip_addr peer = network(i);
+        refused += rrl_check(rrl, &peer, 1000) != RRL_SEND;
+    }
+    assert_true(refused < NETWORKS / 1000); /* tags are 15 bits long */
+    rrl_free(rrl);
+}
+
 struct hammer {
     struct rrl *rrl;
     _Atomic unsigned sent;
@@ -149,8 +165,11 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),   cmocka_unit_test(test_rate),
-        cmocka_unit_test(test_networks), cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_rate),
+        cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_no_debt_of_others),
         cmocka_unit_test(test_threads),
     };
 

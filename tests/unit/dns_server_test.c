@@ -261,6 +261,11 @@ static void test_udp_request(void **state)
             assert_int_equal(out[1], k);
             assert_int_equal(out[2], 0xa8);
         }
+        size_t n = make_query("svc.test", SOA, query); /* the batches before it are counted */
+        assert_int_equal(send(fd, query, n, 0), (ssize_t)n);
+        assert_true(recv(fd, out, sizeof(out), 0) > (ssize_t)n);
+        assert_int_equal(count_of(w).work, 50);
+        assert_int_equal(count_of(w).dropped, 0); /* who is answered later is not */
         (void)close(fd);
         dns_server_free(w->server); /* what is counted is counted */
         w->server = NULL;
