@@ -16,10 +16,11 @@
  * apex, the name server's own name with its services and what would hide it, DNSSEC's signatures and
  * denials, `_validation-persist` names, challenge names below a delegation. What conflicts (RFC 2136 §3.4.2) is passed over, by
  * records_edit().
- * A repeat of a signed message (the same MAC, while its signature is good) is answered as the first one was
- * and not applied again; while that one is under way it is not answered at all: who listens in cannot bring
- * back what was removed since, and a client that heard no answer hears one. The last 65,536 messages are
- * remembered, not beyond a restart: the table is fixed and all clients share it. SERVFAIL is not remembered.
+ * A repeat of a signed message (the same MAC, while its signature is good) is answered as the first
+ * one was and not applied again; while that one is under way it is not answered at all: who listens in
+ * cannot bring back what was removed since, and a client that heard no answer hears one. The last
+ * 65,536 messages are remembered (about: sets of four), not beyond a restart; all clients share the
+ * table. SERVFAIL is not remembered.
  * Thread: any (it blocks: work threads). */
 #ifndef DNS_UPDATE_H
 #define DNS_UPDATE_H
@@ -52,9 +53,10 @@ MUST_USE struct err update_new(const struct update_options *options, struct upda
 void update_free(struct update *update);
 /* packet: without its TSIG (tsig_check() was TSIG_OK, or TSIG_NONE: REFUSED). Writes the answer (header,
  * zone section, no TSIG) into out (at least 512 octets); returns its length, 0 when there is no whole
- * header, or nothing to be said (above). The RCODEs of RFC 2136 §3: FORMERR, NOTZONE, NOTAUTH, NXDOMAIN, YXDOMAIN, NXRRSET, YXRRSET,
- * REFUSED (also: more than the limits above), SERVFAIL. NOERROR: durable, and visible to queries. Each
- * refusal is a log line with a sentence and, where policy said no, an audit row. */
+ * header, or nothing to be said (above). The RCODEs of RFC 2136 §3: FORMERR, NOTZONE, NOTAUTH,
+ * NXDOMAIN, YXDOMAIN, NXRRSET, YXRRSET, REFUSED (also: more than the limits above), SERVFAIL. NOERROR:
+ * durable, and visible to queries. Each refusal is a log line with a sentence and, where policy said no,
+ * an audit row. */
 size_t update_handle(struct update *update, const uint8_t *packet, size_t len,
                      const struct tsig *tsig, const struct ip_addr *peer, uint8_t *out);
 
