@@ -12,19 +12,6 @@ void rr_clear(struct dns_rr *rr)
     memset(rr, 0, sizeof(*rr));
 }
 
-struct err rr_copy(const struct dns_rr *rr, struct dns_rr *out)
-{
-    uint8_t *rdata = NULL;
-
-    if (rr->rdata_len > 0) {
-        rdata = mem_dup(rr->rdata, rr->rdata_len);
-        TRY_PTR(rdata);
-    }
-    *out = *rr;
-    out->rdata = rdata;
-    return err_ok();
-}
-
 bool rr_equal(const struct dns_rr *a, const struct dns_rr *b)
 {
     return a->type == b->type && a->owner_len == b->owner_len && a->rdata_len == b->rdata_len &&
@@ -459,14 +446,4 @@ struct err rr_from_packet(const uint8_t *packet, size_t len, size_t *pos, struct
     *pos = at + rdata_len;
     *out = rr;
     return err_ok();
-}
-
-void rr_put(struct buf *out, const struct dns_rr *rr)
-{
-    buf_put(out, rr->owner, rr->owner_len);
-    buf_u16(out, rr->type);
-    buf_u16(out, rr->class_);
-    buf_u32(out, rr->ttl);
-    buf_u16(out, rr->rdata_len);
-    buf_put(out, rr->rdata, rr->rdata_len);
 }

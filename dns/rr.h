@@ -29,7 +29,6 @@ struct dns_rr {
     uint16_t rdata_len;
 };
 void rr_clear(struct dns_rr *rr); /* a zeroed one is fine */
-MUST_USE struct err rr_copy(const struct dns_rr *rr, struct dns_rr *out);
 /* Same owner, type and RDATA (class and TTL are not looked at)? */
 bool rr_equal(const struct dns_rr *a, const struct dns_rr *b);
 
@@ -62,7 +61,5 @@ enum rr_kind {
 enum rr_kind rr_kind(uint16_t type);
 /* One RR per owner: SOA, CNAME, DNAME. */
 bool rr_is_singleton(uint16_t type);
-/* Whole wire form appended to out, owner uncompressed. */
-void rr_put(struct buf *out, const struct dns_rr *rr);
 
 #endif

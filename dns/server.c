@@ -230,18 +230,6 @@ struct err dns_server_open(const struct dns_server_options *options, struct dns_
     return err_ok();
 }
 
-struct err dns_server_bind(struct zone_db *zones, const struct ip_endpoint *listen, size_t listen_n,
-                           unsigned udp_threads, unsigned tcp_threads, struct dns_server **out)
-{
-    const struct dns_server_options options = {.zones = zones,
-                                               .listen = listen,
-                                               .listen_n = listen_n,
-                                               .udp_threads = udp_threads,
-                                               .tcp_threads = tcp_threads};
-
-    return dns_server_open(&options, out);
-}
-
 struct err dns_server_start(struct dns_server *server)
 {
     for (size_t i = 0; i < server->udp_n; i++) {

@@ -54,16 +54,15 @@ struct dns_server_options {
     struct rrl *rrl;
     bool has_cookies;
 };
-/* Bind all sockets, both protocols; nothing is answered yet. ERR_BUSY names the address. */
+/* Bind all sockets, both protocols; nothing is answered yet. ERR_CONFIG: no address, or too many;
+ * ERR_BUSY, ERR_DENIED and ERR_IO name the address. */
 MUST_USE struct err dns_server_open(const struct dns_server_options *options,
                                     struct dns_server **out);
-/* The same with zones alone. */
-MUST_USE struct err dns_server_bind(struct zone_db *zones, const struct ip_endpoint *listen,
-                                    size_t listen_n, unsigned udp_threads, unsigned tcp_threads,
-                                    struct dns_server **out);
+/* Starts the threads, once. ERR_LIMIT, ERR_NOMEM: some may run already, dns_server_free() ends them. */
 MUST_USE struct err dns_server_start(struct dns_server *server);
-struct ip_endpoint dns_server_endpoint(const struct dns_server *server,
-                                       size_t i); /* the port picked for port 0 */
+/* Where number i of options.listen is bound: with the port picked for port 0. Thread: any. */
+struct ip_endpoint dns_server_endpoint(const struct dns_server *server, size_t i);
+/* The sums of all threads, which count on meanwhile. Thread: any. */
 void dns_server_counters(const struct dns_server *server, struct dns_counters *out);
 /* Stops the threads, closes, frees. NULL is fine. Requests may outlive the server (their UDP sockets
  * stay open until then), so this comes first, and nothing new is handed on; then work_free() and

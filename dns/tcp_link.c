@@ -1,4 +1,5 @@
 #include "dns/tcp_link.h"
+#include "dns/wire.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -245,8 +246,7 @@ struct err tcp_link_send(struct tcp_link *link, const uint8_t *message, size_t l
 
     TRY_PTR(out);
     out->len = TCP_FRAME_LEN + len;
-    out->data[0] = (uint8_t)(len >> 8);
-    out->data[1] = (uint8_t)len;
+    wire_put16(out->data, len);
     memcpy(out->data + TCP_FRAME_LEN, message, len);
     (void)pthread_mutex_lock(&link->lock);
     if (link->queue.octets + link->left > LINK_OCTETS_MAX) {

@@ -15,26 +15,15 @@
 static const struct {
     enum tsig_alg alg;
     enum hmac_alg hmac;
-    const char *text;
     const char *name;
 } ALGS[] = {
-    {TSIG_HMAC_MD5, HMAC_ALG_MD5, "hmac-md5", "hmac-md5.sig-alg.reg.int"},
-    {TSIG_HMAC_SHA1, HMAC_ALG_SHA1, "hmac-sha1", "hmac-sha1"},
-    {TSIG_HMAC_SHA224, HMAC_ALG_SHA224, "hmac-sha224", "hmac-sha224"},
-    {TSIG_HMAC_SHA256, HMAC_ALG_SHA256, "hmac-sha256", "hmac-sha256"},
-    {TSIG_HMAC_SHA384, HMAC_ALG_SHA384, "hmac-sha384", "hmac-sha384"},
-    {TSIG_HMAC_SHA512, HMAC_ALG_SHA512, "hmac-sha512", "hmac-sha512"},
+    {TSIG_HMAC_MD5, HMAC_ALG_MD5, "hmac-md5.sig-alg.reg.int"},
+    {TSIG_HMAC_SHA1, HMAC_ALG_SHA1, "hmac-sha1"},
+    {TSIG_HMAC_SHA224, HMAC_ALG_SHA224, "hmac-sha224"},
+    {TSIG_HMAC_SHA256, HMAC_ALG_SHA256, "hmac-sha256"},
+    {TSIG_HMAC_SHA384, HMAC_ALG_SHA384, "hmac-sha384"},
+    {TSIG_HMAC_SHA512, HMAC_ALG_SHA512, "hmac-sha512"},
 };
-
-const char *tsig_alg_text(enum tsig_alg alg)
-{
-    for (size_t i = 0; i < ARRAY_N(ALGS); i++) {
-        if (ALGS[i].alg == alg) {
-            return ALGS[i].text;
-        }
-    }
-    return "unknown";
-}
 
 static enum hmac_alg hmac_of(enum tsig_alg alg)
 {

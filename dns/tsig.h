@@ -99,6 +99,5 @@ MUST_USE struct err tsig_sign_request(struct access *access, const char *client,
                                       struct tsig *tsig, uint8_t *packet, size_t *len, size_t cap);
 /* Is the answer to a request of ours signed by the same key? */
 bool tsig_check_answer(struct tsig *tsig, int64_t now_unix, const uint8_t *packet, size_t len);
-const char *tsig_alg_text(enum tsig_alg alg); /* "hmac-sha256" */
 
 #endif

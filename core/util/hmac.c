@@ -125,13 +125,3 @@ struct err hmac_end(struct hmac *hmac, uint8_t out[HMAC_LEN_MAX])
     }
     return err_ok();
 }
-
-struct err hmac_once(enum hmac_alg alg, const void *key, size_t key_len, const void *data,
-                     size_t len, uint8_t out[HMAC_LEN_MAX])
-{
-    AUTO(hmac_freep) struct hmac *hmac = NULL;
-
-    TRY(hmac_begin(alg, key, key_len, &hmac));
-    hmac_put(hmac, data, len);
-    return hmac_end(hmac, out);
-}

@@ -24,12 +24,9 @@ enum hmac_alg {
 };
 /* Octets of the whole result. */
 size_t hmac_len(enum hmac_alg alg);
-/* out: hmac_len(alg) octets. ERR_CRYPTO; ERR_LIMIT for a key longer than HMAC_KEY_LEN_MAX. */
-MUST_USE struct err hmac_once(enum hmac_alg alg, const void *key, size_t key_len, const void *data,
-                              size_t len, uint8_t out[HMAC_LEN_MAX]);
-
-/* Piece by piece. A failure is kept and comes out of hmac_end(). */
+/* Piece by piece. A failure of hmac_put() is kept and comes out of hmac_end(). */
 struct hmac;
+/* The key is not kept. ERR_CRYPTO; ERR_LIMIT for a key longer than HMAC_KEY_LEN_MAX; ERR_NOMEM. */
 MUST_USE struct err hmac_begin(enum hmac_alg alg, const void *key, size_t key_len,
                                struct hmac **out);
 void hmac_put(struct hmac *hmac, const void *data, size_t len);

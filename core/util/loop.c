@@ -44,8 +44,6 @@ struct loop {
     int events_n;
 };
 
-static _Thread_local const struct loop *here;
-
 static void wake(struct loop *loop)
 {
     uint64_t one = 1;
@@ -71,11 +69,6 @@ struct err loop_new(struct loop **out)
     }
     *out = loop;
     return err_ok();
-}
-
-bool loop_is_here(const struct loop *loop)
-{
-    return here == loop;
 }
 
 /* --- functions from other threads -------------------------------------------------------------- */
@@ -339,16 +332,13 @@ static size_t run_round(struct loop *loop, int max_ms)
 
 size_t loop_run_once(struct loop *loop, int wait_ms)
 {
-    const struct loop *before = here;
     int64_t end_ns = clock_mono_ns() + (int64_t)wait_ms * 1000000;
 
-    here = loop;
     size_t ran = run_round(loop, 0);
     for (int64_t left_ns = end_ns - clock_mono_ns(); ran == 0 && left_ns > 0 && !loop->is_stopping;
          left_ns = end_ns - clock_mono_ns()) {
         ran = run_round(loop, (int)(left_ns / 1000000) + 1);
     }
-    here = before;
     return ran;
 }
 
@@ -356,7 +346,6 @@ static void *loop_main(void *arg)
 {
     struct loop *loop = arg;
 
-    here = loop;
     while (!loop->is_stopping) {
         (void)run_round(loop, -1);
     }

@@ -45,7 +45,6 @@ void loop_free(struct loop *loop);
 /* Run fn(arg) on the loop's thread, in order of posting. Any thread. ERR_NOMEM; ERR_BAD_STATE once
  * the loop is stopping. */
 MUST_USE struct err loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
-bool loop_is_here(const struct loop *loop); /* does this thread run the loop? */
 
 /* --- on the loop's thread only ----------------------------------------------------------------- */
 /* Watch fd; the caller owns and closes it, after loop_fd_remove(). */

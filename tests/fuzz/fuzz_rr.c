@@ -6,6 +6,7 @@
 
 #include "core/util/mem.h"
 #include "dns/rr.h"
+#include "tests/unit/rr_maker.h"
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \

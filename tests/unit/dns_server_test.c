@@ -7,6 +7,19 @@ struct fixture {
     struct ip_endpoint ep;
 };
 
+/* With zones alone; as many threads for UDP as for TCP. */
+static struct err open_with(struct zone_db *zones, const struct ip_endpoint *listen,
+                            size_t listen_n, unsigned threads, struct dns_server **out)
+{
+    const struct dns_server_options options = {.zones = zones,
+                                               .listen = listen,
+                                               .listen_n = listen_n,
+                                               .udp_threads = threads,
+                                               .tcp_threads = threads};
+
+    return dns_server_open(&options, out);
+}
+
 static struct fixture open_fixture(const char *listen)
 {
     struct config *cfg = make_config(MAKER_CONFIG);
@@ -14,7 +27,7 @@ static struct fixture open_fixture(const char *listen)
 
     assert_int_equal(zone_db_new(cfg, 100, &f.db).code, ERR_OK);
     assert_int_equal(ip_endpoint_parse(listen, 0, &f.ep).code, ERR_OK);
-    assert_int_equal(dns_server_bind(f.db, &f.ep, 1, 2, 2, &f.server).code, ERR_OK);
+    assert_int_equal(open_with(f.db, &f.ep, 1, 2, &f.server).code, ERR_OK);
     assert_int_equal(dns_server_start(f.server).code, ERR_OK);
     f.ep = dns_server_endpoint(f.server, 0);
     assert_int_not_equal(f.ep.port, 0);
@@ -49,7 +62,7 @@ static void test_port_in_use(void **state)
     struct dns_server *second = NULL;
 
     (void)state;
-    assert_int_equal(dns_server_bind(f.db, &f.ep, 1, 1, 1, &second).code, ERR_BUSY);
+    assert_int_equal(open_with(f.db, &f.ep, 1, 1, &second).code, ERR_BUSY);
     assert_non_null(strstr(err_trace()->text, "127.0.0.1:"));
     assert_null(second);
     close_fixture(&f);
@@ -58,8 +71,8 @@ static void test_port_in_use(void **state)
     assert_int_equal(ip_parse("192.0.2.1", &foreign.addr).code, ERR_OK);
     struct config *cfg = make_config(MAKER_CONFIG);
     assert_int_equal(zone_db_new(cfg, 1, &f.db).code, ERR_OK);
-    assert_int_equal(dns_server_bind(f.db, &foreign, 1, 1, 1, &second).code, ERR_IO);
-    assert_int_equal(dns_server_bind(f.db, &foreign, 0, 1, 1, &second).code, ERR_CONFIG);
+    assert_int_equal(open_with(f.db, &foreign, 1, 1, &second).code, ERR_IO);
+    assert_int_equal(open_with(f.db, &foreign, 0, 1, &second).code, ERR_CONFIG);
     zone_db_free(f.db);
     config_free(cfg);
     dns_server_free(NULL);

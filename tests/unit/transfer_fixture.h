@@ -16,6 +16,7 @@
 #include "core/util/log.h"
 #include "core/util/mem.h"
 #include "dns/transfer.h"
+#include "rr_maker.h"
 
 #define SECRET_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define SECRET_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
