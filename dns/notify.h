@@ -8,6 +8,7 @@
 #define DNS_NOTIFY_H
 
 #include "dns/transfer.h"
+#include "dns/wire.h"
 
 #define NOTIFY_TARGETS_MAX 4096u /* zones times servers */
 #define NOTIFY_REPEATS 5u        /* after 1, 2, 4, 8, 16 s; the last answer is awaited 16 s too */
@@ -19,7 +20,8 @@ struct notify_options {
     struct access *access;
     struct records *records;
 };
-/* ERR_CONFIG: more than NOTIFY_TARGETS_MAX. */
+/* Nothing is sent before notify_start(). options: copied; what it points at outlives *out. ERR_CONFIG: more
+ * than NOTIFY_TARGETS_MAX. */
 MUST_USE struct err notify_new(const struct notify_options *options, struct notify **out);
 /* Start the loop thread, and tell every server once. Not the writer thread. */
 MUST_USE struct err notify_start(struct notify *notify);
@@ -27,11 +29,14 @@ MUST_USE struct err notify_start(struct notify *notify);
 void notify_free(struct notify *notify);
 /* For records_on_serial(): sends at once where nothing is awaited. Never blocks. */
 void notify_on_serial(void *ctx, int zone, uint32_t serial);
+/* How it stands with every (zone, server), n 0 without any; *out: mem_free(). Thread: any. ERR_NOMEM. */
 MUST_USE struct err notify_list(struct notify *notify, struct transfer_info **out, size_t *out_n);
 
 /* --- its messages: pure -------------------------------------------------------------------------- */
-#define NOTIFY_SOA_MAX (2u * NAME_WIRE_MAX + 20u)
-#define NOTIFY_MESSAGE_MAX (12u + NAME_WIRE_MAX + 4u + 12u + NOTIFY_SOA_MAX)
+#define NOTIFY_SOA_MAX (2u * NAME_WIRE_MAX + DNS_SOA_NUMBERS_LEN)
+#define NOTIFY_MESSAGE_MAX                                                                         \
+    (DNS_HEADER_LEN + NAME_WIRE_MAX + DNS_QUESTION_TAIL_LEN + DNS_POINTER_LEN + DNS_RR_HEAD_LEN +  \
+     NOTIFY_SOA_MAX)
 struct notify_zone {
     uint8_t name[NAME_WIRE_MAX]; /* wire, lower case */
     size_t name_len;

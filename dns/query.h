@@ -34,6 +34,7 @@ struct dns_query {
     const uint8_t *cookie; /* into the packet; NULL: none */
 };
 
+/* One whole packet; out borrows from it. RFC 1035 §4.1, 6891 §6.1, 7873 §5.4, 8945 §5.1. */
 enum query_verdict query_parse(const uint8_t *packet, size_t len, struct dns_query *out);
 /* The same of an UPDATE, its zone section as the question: QUERY_OK or QUERY_FORMERR. */
 enum query_verdict query_parse_update(const uint8_t *packet, size_t len, struct dns_query *out);

@@ -17,6 +17,7 @@ struct dns_request;
 
 /* The bytes as they came; they may be changed in place (tsig_check()). *len: in the same struct. */
 uint8_t *dns_request_bytes(struct dns_request *request, size_t **len);
+/* Where it came from: transport and address. */
 bool dns_request_is_tcp(const struct dns_request *request);
 struct ip_addr dns_request_peer(const struct dns_request *request);
 /* The longest answer that may be sent: 65535 by TCP; by UDP 512, or what EDNS offered up to

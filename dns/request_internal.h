@@ -23,6 +23,7 @@ struct dns_socket {
 };
 /* Takes fd. NULL: out of memory, fd is the caller's. */
 struct dns_socket *dns_socket_new(int fd, struct rrl *rrl);
+/* Drops one reference; the last one closes. */
 void dns_socket_unref(struct dns_socket *socket);
 
 struct tcp_link;

@@ -54,8 +54,10 @@ struct dns_shared {
     _Atomic uint16_t shares[DNS_TCP_SHARES_N];
     _Atomic bool is_stopping;
 };
+/* Fresh cookie secrets; shared: zeroed. ERR_CRYPTO: no random octets; to be cleared then too. */
 MUST_USE struct err dns_shared_init(struct dns_shared *shared,
                                     const struct dns_server_options *options);
+/* Behind every thread's dns_asker_clear(). */
 void dns_shared_clear(struct dns_shared *shared);
 
 /* One answering thread's tools. */
@@ -70,7 +72,9 @@ struct dns_asker {
     uint32_t now_unix;
     struct dns_thread_counters count;
 };
+/* Before the thread runs; asker: zeroed. ERR_NOMEM. */
 MUST_USE struct err dns_asker_init(struct dns_asker *asker, struct dns_shared *shared);
+/* When the thread has ended; also after a failed dns_asker_init(). */
 void dns_asker_clear(struct dns_asker *asker);
 /* Once per batch: the time, and the cookie secrets, which the first thread that finds them old
  * replaces. RFC 9018 §5 */
@@ -99,6 +103,7 @@ MUST_USE struct err dns_udp_init(struct dns_udp *udp, struct dns_shared *shared,
 void *dns_udp_main(void *arg); /* arg: its struct dns_udp */
 /* Make the thread see is_stopping. */
 void dns_udp_wake(struct dns_udp *udp);
+/* When the thread has ended; one that was never started is fine. */
 void dns_udp_clear(struct dns_udp *udp);
 
 struct tcp_conn;
@@ -124,7 +129,9 @@ struct dns_tcp {
 MUST_USE struct err dns_tcp_init(struct dns_tcp *tcp, struct dns_shared *shared, int *listeners,
                                  size_t listeners_n);
 void *dns_tcp_main(void *arg); /* arg: its struct dns_tcp */
+/* Make the thread see is_stopping, or its mail. */
 void dns_tcp_wake(struct dns_tcp *tcp);
+/* When the thread has ended; one that was never started is fine. Closes its connections. */
 void dns_tcp_clear(struct dns_tcp *tcp);
 
 #endif

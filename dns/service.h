@@ -25,8 +25,10 @@ struct dns_service_options {
     struct watch *watch; /* NULL: off */
 };
 struct dns_service;
+/* options: copied; what it points at outlives *out. ERR_NOMEM. */
 MUST_USE struct err dns_service_new(const struct dns_service_options *options,
                                     struct dns_service **out);
+/* No request may be under way: behind work_free(). NULL is fine. */
 void dns_service_free(struct dns_service *service);
 /* A work_fn (work.h): ctx is the struct dns_service. Ends the request. */
 void dns_service_handle(void *ctx, struct dns_request *request);

@@ -27,10 +27,13 @@ struct transfer_options {
     struct records *records;
 };
 struct transfer;
-/* Registers with records_on_serial(). transfer_start() makes the loop thread and notifies every server of
- * every zone once (a restart may have changed the zone). */
+/* Registers with records_on_serial(). options: copied; what it points at outlives *out. ERR_CONFIG: more
+ * servers to notify than NOTIFY_TARGETS_MAX; ERR_NOMEM. */
 MUST_USE struct err transfer_new(const struct transfer_options *options, struct transfer **out);
+/* Makes the loop thread, if a zone has servers to notify, and notifies every one of every zone once (a
+ * restart may have changed the zone). Once; not the writer thread. */
 MUST_USE struct err transfer_start(struct transfer *transfer);
+/* Takes itself off records_on_serial(). No transfer_handle() may be under way. NULL is fine. */
 void transfer_free(struct transfer *transfer);
 /* Answer an AXFR or IXFR query, packet without its TSIG; sends all messages, signed when the request
  * was; does not end the request. Blocks: work threads. */

@@ -49,10 +49,13 @@ struct transfer_rows {
     bool is_over;           /* memory was refused: by *shared, or by the machine */
 };
 enum row_kind { ROW_RECORD, ROW_REMOVED, ROW_ADDED, ROW_DIFFERENCE };
+/* Empty; shared: the octets of all transfers' rows, counted by put and clear. */
 void transfer_rows_init(struct transfer_rows *rows, _Atomic size_t *shared);
+/* Frees them; empty again. */
 void transfer_rows_clear(struct transfer_rows *rows);
+/* A copy of the record, behind the others. False: is_over is set. */
 bool transfer_rows_put(struct transfer_rows *rows, enum row_kind kind, const struct dns_rr *rr);
-/* A difference begins (IXFR). */
+/* A difference begins (IXFR, RFC 1995 §4). False as above. */
 bool transfer_rows_difference(struct transfer_rows *rows, uint32_t from, uint32_t to);
 struct transfer_row {
     enum row_kind kind;
@@ -68,6 +71,7 @@ struct rows_cursor { /* zeroed: at the first */
     size_t at;
     bool is_begun;
 };
+/* The next row, borrowed; false: there is none. */
 bool transfer_rows_next(const struct transfer_rows *rows, struct rows_cursor *cursor,
                         struct transfer_row *out);
 

@@ -50,6 +50,7 @@ struct update_options {
 struct update;
 /* Borrows what is in options; free it before zones. */
 MUST_USE struct err update_new(const struct update_options *options, struct update **out);
+/* No update_handle() may be under way. NULL is fine. */
 void update_free(struct update *update);
 /* packet: without its TSIG (tsig_check() was TSIG_OK, or TSIG_NONE: REFUSED). Writes the answer (header,
  * zone section, no TSIG) into out (at least 512 octets); returns its length, 0 when there is no whole

@@ -21,6 +21,7 @@
 
 struct work;
 typedef void (*work_fn)(void *ctx, struct dns_request *request); /* ends the request */
+/* Nothing runs before work_start(); ctx goes to fn, on a thread of ours. ERR_NOMEM. */
 MUST_USE struct err work_new(work_fn fn, void *ctx, struct work **out);
 /* Could this AXFR or IXFR be allowed? Called by who puts it; cheap. */
 typedef bool (*work_may_fn)(void *ctx, struct dns_request *request);
@@ -30,6 +31,7 @@ typedef bool (*work_check_fn)(void *ctx, struct dns_request *request);
  * is_allowed says no to never waits for a turn. Before work_start(), ctx as in work_new(). Without
  * may_come or (NULL) is_allowed every transfer may. */
 void work_gate(struct work *work, work_may_fn may_come, work_check_fn is_allowed);
+/* Starts the threads, once. ERR_LIMIT, ERR_NOMEM: some may run already, work_free() ends them. */
 MUST_USE struct err work_start(struct work *work);
 /* Takes the request. False: its queue is full, and the request stays the caller's. */
 bool work_put(struct work *work, struct dns_request *request);
