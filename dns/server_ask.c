@@ -118,6 +118,11 @@ enum answer_verdict dns_ask(struct dns_asker *asker, struct answer_in *in, uint8
     in->now_unix = asker->now_unix;
     *len = 0;
     enum answer_verdict verdict = answer(in, out, cap, len, info);
+    /* Also with names of ours: it is said of the server, not of the name. RFC 1035 §4.1.1 */
+    if (verdict == ANSWER_SEND && *len >= DNS_HEADER_LEN && asker->shared->forward != NULL &&
+        forward_is_allowed(asker->shared->forward, in->peer)) {
+        out[3] |= FLAG_RA;
+    }
     /* What a work thread answers is counted by it, when the RCODE is known. */
     if (asker->watch != NULL && verdict != ANSWER_WORK) {
         watch_note(asker->watch, in, info, verdict);

@@ -119,8 +119,8 @@ static bool put(struct work *work, struct dns_request *request, enum kind kind)
     bool has_room = false;
 
     switch (kind) {
-    case KIND_PLAIN:
-        has_room = queue->n < WORK_QUEUE_MAX;
+    case KIND_PLAIN: /* datagrams, whoever sent them, leave room for who connects */
+        has_room = queue->n < (dns_request_is_tcp(request) ? WORK_QUEUE_MAX : WORK_QUEUE_UDP_MAX);
         break;
     case KIND_TRANSFER:
         return turns_put(&work->transfers, request, &peer,

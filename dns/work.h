@@ -11,6 +11,7 @@
 
 #define WORK_THREADS 24u
 #define WORK_QUEUE_MAX 1024u
+#define WORK_QUEUE_UDP_MAX 768u      /* of them that came by UDP: their senders may be forged */
 #define WORK_TRANSFERS_MAX 4u        /* threads that may be busy with transfers at a time */
 #define WORK_TRANSFERS_PEER_MAX 3u   /* of them for one address */
 #define WORK_TRANSFER_QUEUE_MAX 512u /* transfers that wait */
@@ -33,7 +34,7 @@ typedef bool (*work_check_fn)(void *ctx, struct dns_request *request);
 void work_gate(struct work *work, work_may_fn may_come, work_check_fn is_allowed);
 /* Starts the threads, once. ERR_LIMIT, ERR_NOMEM: some may run already, work_free() ends them. */
 MUST_USE struct err work_start(struct work *work);
-/* Takes the request. False: its queue is full, and the request stays the caller's. */
+/* Takes the request. False: its queue is full (for UDP earlier than for TCP), and the request stays the caller's. */
 bool work_put(struct work *work, struct dns_request *request);
 /* Is the question's type AXFR or IXFR? */
 bool work_is_transfer(struct dns_request *request);

@@ -147,11 +147,12 @@ class Reply:
 
 
 def header_faults(row, query, reply, is_forwarded):
-    """Bits: for QUERY RD comes back, and CD in what was forwarded (RFC 4035 §3.1.6, §3.2.2); for another opcode nothing."""
+    """Bits: for QUERY RD comes back, and CD in what was forwarded (RFC 4035 §3.1.6, §3.2.2); for another opcode nothing. RA: who may
+    have things forwarded."""
     is_query = row.opcode == 0
     asked = struct.unpack("!H", query[2:4])[0]
     is_data = is_query and row.version == 0
-    wanted = QR | (AA if is_data and not is_forwarded else 0) | (RA if is_data and is_forwarded else 0)
+    wanted = QR | (AA if is_data and not is_forwarded else 0) | RA
     wanted |= asked & (RD | (CD if is_data and is_forwarded else 0)) if is_query else 0
     names = {QR: "qr", AA: "aa", TC: "tc", RD: "rd", RA: "ra", Z: "z", AD: "ad", CD: "cd"}
     return [("no" if wanted & bit else "") + name for bit, name in names.items() if (reply.bits ^ wanted) & bit]

@@ -52,10 +52,16 @@ def rcode_of(message, tcp=False):
 
 
 def exchange(wire, tcp):
-    """One message as it is, and the answer's octets."""
+    """One message as it is, and the answer's octets. A datagram may be lost, so it is sent again, as every client does."""
     if not tcp:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.settimeout(20)
+            udp.settimeout(5)
+            for _ in range(3):
+                udp.sendto(wire, (CA_ADDRESS, 53))
+                try:
+                    return udp.recv(65535)
+                except TimeoutError:
+                    pass
             udp.sendto(wire, (CA_ADDRESS, 53))
             return udp.recv(65535)
     with socket.create_connection((CA_ADDRESS, 53), timeout=20) as stream:

@@ -193,7 +193,7 @@ def _opt(wire, **changes):
 DAMAGES = {
     "malformed": lambda wire: wire + b"\0", "id": lambda wire: b"\0\0" + wire[2:], "opcode": lambda wire: _bits(wire, 15 << 11),
     "noqr": lambda wire: _bits(wire, 0x8000), "noaa": lambda wire: _bits(wire, 0x0400), "tc": lambda wire: _bits(wire, 0x0200),
-    "rd": lambda wire: _bits(wire, 0x0100), "ra": lambda wire: _bits(wire, 0x0080), "z": lambda wire: _bits(wire, 0x0040),
+    "rd": lambda wire: _bits(wire, 0x0100), "nora": lambda wire: _bits(wire, 0x0080), "z": lambda wire: _bits(wire, 0x0040),
     "ad": lambda wire: _bits(wire, 0x0020), "cd": lambda wire: _bits(wire, 0x0010), "rcode1": lambda wire: _bits(wire, 1),
     "noopt": lambda wire: wire[:10] + b"\0\0" + wire[12:-11], "version-not-zero": lambda wire: _opt(wire, version=1),
     "mbz": lambda wire: _opt(wire, edns_flags=0x0080), "do": lambda wire: _opt(wire, edns_flags=0x8000),

@@ -329,12 +329,13 @@ static void test_udp_limits(void **state)
     close_world(w);
 }
 
-/* More than the queue holds: UDP is dropped, TCP hears SERVFAIL. */
+/* More than the queue holds: UDP is dropped, and leaves room for TCP, which then hears SERVFAIL. */
 static void test_work_is_full(void **state)
 {
     struct world *w = open_world("127.0.0.1:0", echo, NULL);
     int udp = dial_from(w, NULL, "127.0.0.1", SOCK_DGRAM);
     int tcp = dial_tcp(w);
+    int others[(WORK_QUEUE_MAX - WORK_QUEUE_UDP_MAX) / DNS_TCP_UNDER_WAY_MAX];
     uint8_t query[512];
     uint8_t out[2048];
     size_t n = make_update(1, query);
@@ -344,15 +345,27 @@ static void test_work_is_full(void **state)
         if (i == WORK_THREADS) {
             wait_until(w, &w->inside, WORK_THREADS); /* the queue is empty again */
         }
-        assert_true(i <= WORK_THREADS + WORK_QUEUE_MAX);
+        assert_true(i <= WORK_THREADS + WORK_QUEUE_UDP_MAX);
         send_datagram(w, udp, query, n);
     }
-    assert_int_equal(count_of(w).work, WORK_QUEUE_MAX + WORK_THREADS);
+    assert_int_equal(count_of(w).work, WORK_QUEUE_UDP_MAX + WORK_THREADS);
+    for (size_t i = 0; i < ARRAY_N(others); i++) {
+        others[i] = dial_tcp(w);
+        for (unsigned k = 0; k < DNS_TCP_UNDER_WAY_MAX; k++) {
+            send_framed(others[i], query, n);
+        }
+    }
+    while (count_of(w).work < WORK_QUEUE_MAX + WORK_THREADS) {
+        (void)sched_yield();
+    }
     send_framed(tcp, query, n);
     assert_true(read_frame(tcp, out) >= 12);
     assert_int_equal(out[1], 1);
     assert_int_equal(out[3] & 15, 2);
     assert_serves(tcp);
+    for (size_t i = 0; i < ARRAY_N(others); i++) {
+        (void)close(others[i]);
+    }
     (void)close(udp);
     (void)close(tcp);
     close_world(w);
@@ -438,11 +451,11 @@ static void test_forward(void **state)
 {
     static const struct {
         const char *from, *name;
-        unsigned marked, rcode; /* marked: by the forwarder, 0: ours */
+        unsigned marked, octet; /* marked: by the forwarder, 0: ours; octet: RA and RCODE */
     } rows[] = {
         {"127.0.0.1", "www.example.org", 77, 0}, {"127.0.0.2", "www.example.org", 0, 5},
         {"127.0.0.1", "out.svc.test", 99, 0},    {"127.0.0.2", "out.svc.test", 0, 0},
-        {"127.0.0.1", "a.svc.test", 0, 0},
+        {"127.0.0.1", "a.svc.test", 0, 0x80},    {"127.0.0.2", "a.svc.test", 0, 0},
     };
     int forwarder = 0; /* borrowed, never looked into */
     struct dns_server_options o = {
@@ -460,12 +473,12 @@ static void test_forward(void **state)
         assert_int_equal(send(udp, query, n, 0), (ssize_t)n);
         assert_true(recv(udp, out, sizeof(out), 0) >= (ssize_t)n);
         assert_int_equal(out[9] >= 77 ? out[9] : 0, rows[i].marked);
-        assert_int_equal(out[3] & 15, rows[i].rcode);
+        assert_int_equal(out[3], rows[i].octet);
         assert_int_equal(out[8], 0);
         send_framed(tcp, query, n);
         assert_true(read_frame(tcp, out) >= n);
         assert_int_equal(out[9] >= 77 ? out[9] : 0, rows[i].marked);
-        assert_int_equal(out[3] & 15, rows[i].rcode);
+        assert_int_equal(out[3], rows[i].octet);
         (void)close(udp);
         (void)close(tcp);
     }

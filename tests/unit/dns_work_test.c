@@ -134,7 +134,7 @@ static void test_full(void **state)
 {
     struct fixture *f = *state;
 
-    for (unsigned i = 0; i < WORK_QUEUE_MAX; i++) {
+    for (unsigned i = 0; i < WORK_QUEUE_UDP_MAX; i++) {
         assert_true(work_put(f->work, make_request(f, A, i % 2 == 0 ? 0 : 5)));
     }
     assert_false(put(f, make_request(f, A, 5)));
@@ -160,7 +160,7 @@ static void test_transfers_are_bounded(void **state)
     }
     assert_int_equal(taken[0], WORK_TRANSFER_QUEUE_MAX);
     assert_int_equal(taken[1], WORK_REFUSALS_MAX);
-    for (unsigned i = 0; i < WORK_QUEUE_MAX; i++) {
+    for (unsigned i = 0; i < WORK_QUEUE_UDP_MAX; i++) {
         assert_true(put(f, make_request(f, A, 5)));
     }
     assert_false(put(f, make_request(f, A, 5)));
@@ -193,14 +193,14 @@ static void test_no_place(void **state)
     assert_int_equal(next_rcode(f), -1);
     assert_true(dns_hand_over(asker, ANSWER_WORK, make_request(f, IXFR, 0)));
     assert_int_equal(next_rcode(f), 2);
-    for (unsigned i = 0; i < WORK_QUEUE_MAX; i++) {
+    for (unsigned i = 0; i < WORK_QUEUE_UDP_MAX; i++) {
         assert_true(dns_hand_over(asker, ANSWER_WORK, make_request(f, A, 5)));
     }
     assert_false(dns_hand_over(asker, ANSWER_WORK, make_request(f, A, 5)));
     assert_false(dns_hand_over(asker, ANSWER_WORK, NULL));
     assert_int_equal(next_rcode(f), -1);
     assert_int_equal(dns_counted(&asker->count.work_full), 2);
-    assert_int_equal(dns_counted(&asker->count.work), WORK_QUEUE_MAX + WORK_TRANSFER_PEER_MAX);
+    assert_int_equal(dns_counted(&asker->count.work), WORK_QUEUE_UDP_MAX + WORK_TRANSFER_PEER_MAX);
     mem_free(asker);
     mem_free(shared);
 }
