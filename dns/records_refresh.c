@@ -329,8 +329,9 @@ struct err records_write_out(struct records *records, struct db *db, int zone, s
 
     TRY(serial_get(db, z->id, &serial));
     TRY(synth_soa(records, db, zone, serial, &head));
-    struct err e = z->is_transferred ? give_table(records, db, z->id, fn, arg)
-                                     : written_anew(records, db, zone, fn, arg);
+    struct err e = fn == NULL          ? err_ok()
+                   : z->is_transferred ? give_table(records, db, z->id, fn, arg)
+                                       : written_anew(records, db, zone, fn, arg);
     if (e.code != ERR_OK) {
         rr_clear(&head);
         return e;

@@ -193,6 +193,8 @@ static void update(struct job *job)
     if (len > 3) { /* else its twin, which is under way, is answered */
         send_answer(job, len, job->tsig.is_verified);
         note(job, job->seat->out[3] & RCODE_BITS);
+    } else if (dns_request_is_tcp(job->request)) { /* nobody sends again by itself here */
+        send_error(job, RCODE_SERVFAIL, job->tsig.is_verified);
     }
 }
 

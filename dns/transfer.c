@@ -12,6 +12,8 @@
 #include "dns/transfer_int.h"
 
 #define WAITING_MAX (128u * 1024u) /* octets on their way before the next message is made */
+/* Nothing is read that no datagram holds: its sender may be forged. Names shrink on the way. */
+#define UDP_OCTETS_MAX (8u * 1024u)
 #define COMPARE_FROM (64u * 1024u) /* shorter differences are not compared with the zone */
 #define REFUSED_LINES_PER_MINUTE 60u
 
@@ -294,6 +296,15 @@ static struct err shorter(struct job *job, struct db *db)
     return e.code == ERR_LIMIT ? err_ok() : e;
 }
 
+/* All that can be said by UDP when the differences do not fit or are not there. */
+static struct err soa_alone(struct job *job, struct db *db)
+{
+    rr_clear(&job->soa);
+    transfer_rows_clear(&job->rows);
+    job->kind = TRANSFER_SOA_ALONE;
+    return records_write_out(job->transfer->options.records, db, job->zone, &job->soa, NULL, NULL);
+}
+
 static struct err gather(struct db *db, void *arg)
 {
     struct job *job = arg;
@@ -302,14 +313,19 @@ static struct err gather(struct db *db, void *arg)
     if (!job->query.is_ixfr) {
         return whole_zone(job, db, 0);
     }
+    job->rows.stop_at = job->is_tcp ? 0 : UDP_OCTETS_MAX;
     struct err e = records_journal(job->transfer->options.records, db, job->zone, job->query.serial,
                                    &job->soa, &fns);
     if (e.code == ERR_OK) {
         job->kind = job->rows.first == NULL ? TRANSFER_SOA_ALONE : TRANSFER_DIFFERENCES;
         return job->rows.octets > COMPARE_FROM ? shorter(job, db) : e;
     }
-    if (e.code != ERR_NOT_FOUND && !job->rows.is_over) {
+    bool is_too_much = job->rows.is_over || (e.code == ERR_LIMIT && !job->is_tcp);
+    if (e.code != ERR_NOT_FOUND && !is_too_much) {
         return e;
+    }
+    if (!job->is_tcp) {
+        return soa_alone(job, db);
     }
     TRY(whole_zone(job, db, 0));
     const uint32_t serial = wire_soa_serial(job->soa.rdata, job->soa.rdata_len);
@@ -408,6 +424,9 @@ static void answer_transfer(struct job *job)
     AUTO(mem_freep) uint8_t *message = mem_zalloc(TRANSFER_MESSAGE_MAX);
     size_t records_n = 0;
 
+    if (!dns_request_wait(job->request, SIZE_MAX)) {
+        return; /* it waited for its turn longer than the peer for it */
+    }
     struct err e = message == NULL
                        ? err_set(ERR_NOMEM, __FILE__, __LINE__, "a transfer's message")
                        : store_read(job->transfer->options.store, "dns.transfer", gather, job);

@@ -123,7 +123,7 @@ static bool put(struct work *work, struct dns_request *request, enum kind kind)
         has_room = queue->n < (dns_request_is_tcp(request) ? WORK_QUEUE_MAX : WORK_QUEUE_UDP_MAX);
         break;
     case KIND_TRANSFER:
-        return turns_put(&work->transfers, request, &peer,
+        return turns_put(&work->transfers, request, &peer, !dns_request_is_tcp(request),
                          work->is_allowed == NULL ? TURN_READY : TURN_ARRIVED);
     case KIND_REFUSAL:
         has_room = has_room_for_refusal(queue, &peer);

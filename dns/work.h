@@ -16,9 +16,11 @@
 #define WORK_TRANSFERS_PEER_MAX 3u   /* of them for one address */
 #define WORK_TRANSFER_QUEUE_MAX 512u /* transfers that wait */
 #define WORK_TRANSFER_PEER_MAX 64u   /* of them from one address: a secondary's zones */
-#define WORK_CHECKS_MAX 4u           /* threads that find out who may */
-#define WORK_REFUSALS_MAX 64u        /* transfers that wait to be refused */
-#define WORK_REFUSALS_PEER_MAX 4u    /* of them from one address */
+#define WORK_TRANSFER_UDP_MAX 64u    /* of them by UDP, under way or waiting */
+#define WORK_TRANSFER_UDP_PEER_MAX 8u
+#define WORK_CHECKS_MAX 4u        /* threads that find out who may */
+#define WORK_REFUSALS_MAX 64u     /* transfers that wait to be refused */
+#define WORK_REFUSALS_PEER_MAX 4u /* of them from one address */
 
 struct work;
 typedef void (*work_fn)(void *ctx, struct dns_request *request); /* ends the request */

@@ -36,15 +36,30 @@ static size_t of_peer(const struct turns *turns, const struct ip_addr *peer, boo
     return n;
 }
 
+static bool has_udp_place(const struct turns *turns, const struct ip_addr *peer)
+{
+    size_t all = 0;
+    size_t own = 0;
+
+    for (size_t i = 0; i < turns->n; i++) {
+        const struct turn *t = &turns->list[i];
+        all += t->is_udp;
+        own += t->is_udp && ip_equal(&t->peer, peer);
+    }
+    return all < WORK_TRANSFER_UDP_MAX && own < WORK_TRANSFER_UDP_PEER_MAX;
+}
+
 bool turns_put(struct turns *turns, struct dns_request *request, const struct ip_addr *peer,
-               enum turn_st st)
+               bool is_udp, enum turn_st st)
 {
     if (turns->n - turns->count[TURN_RUNNING] >= WORK_TRANSFER_QUEUE_MAX ||
-        of_peer(turns, peer, false) >= WORK_TRANSFER_PEER_MAX) {
+        of_peer(turns, peer, false) >= WORK_TRANSFER_PEER_MAX ||
+        (is_udp && !has_udp_place(turns, peer))) {
         return false;
     }
     turns->list[turns->n] = (struct turn){.request = request,
                                           .peer = *peer,
+                                          .is_udp = is_udp,
                                           .st = st,
                                           .ticket = ++turns->last_ticket,
                                           .round = round_for(turns, peer)};

@@ -23,6 +23,7 @@ enum turn_st {
 struct turn {
     struct dns_request *request;
     struct ip_addr peer;
+    bool is_udp;
     enum turn_st st;
     uint64_t ticket; /* names it: requests' addresses come again */
     uint64_t round;  /* TURN_READY: lower ones come first */
@@ -34,9 +35,11 @@ struct turns {
     uint64_t last_ticket, round;
 };
 
-/* st: TURN_ARRIVED or TURN_READY. False: too many wait, or too many of this address. */
+/* request and peer: what is to be kept, with st TURN_ARRIVED or TURN_READY. is_udp: its sender may be
+ * forged, so such ones leave most places to the others. False: too many wait, or too many of this
+ * address. */
 bool turns_put(struct turns *turns, struct dns_request *request, const struct ip_addr *peer,
-               enum turn_st st);
+               bool is_udp, enum turn_st st);
 /* The next one to look at (then TURN_CHECKING), to transfer (then TURN_RUNNING). False: none, or as many
  * as may be are under way, WORK_TRANSFERS_PEER_MAX of one address at most. */
 bool turns_next_check(struct turns *turns, struct turn *out);

@@ -124,7 +124,7 @@ MUST_USE struct err records_known_access(struct records *records, struct access 
  * (zeroed: from the first), and those that nobody uses any more, RECORDS_SWEEP_GONE_MAX at most, are
  * known no longer: without a record of their own they leave the written-out zones. *next: where to go
  * on, zeroed after the last name. fn: is the name in use? */
-#define RECORDS_SWEEP_MAX 1000u
+#define RECORDS_SWEEP_MAX 100u
 #define RECORDS_SWEEP_GONE_MAX 100u
 struct records_sweep {
     size_t len;
@@ -177,7 +177,7 @@ const char *records_zone_name(const struct records *records, int zone);
  * holds it, else of the first zone. NULL: none is set. */
 const struct config_zone *records_transfer_of(const struct records *records, int zone);
 /* The zone written out at one serial, SOA first and last not included; *soa: owned by the caller.
- * fn returns false to stop (ERR_LIMIT then). In a store_read(). */
+ * fn returns false to stop (ERR_LIMIT then); NULL: *soa alone. In a store_read(). */
 MUST_USE struct err records_write_out(struct records *records, struct db *db, int zone,
                                       struct dns_rr *soa, record_fn fn, void *arg);
 /* The differences since `serial`, oldest first: fn(arg, from, to) begins one, then its records, removed

@@ -14,7 +14,7 @@ struct quota {
 };
 
 /* Takes one of `max` (1 to QUOTA_MAX) in the present period of clock_mono_ms(); period_ms > 0. False: none is
- * left. Exact between threads; a period begins at each multiple of period_ms, so up to 2 * max may lie within
+ * left. Exact between threads, but for one that the end of a period overtakes in here; a period begins at each multiple of period_ms, so up to 2 * max may lie within
  * any stretch of that length. */
 bool quota_take(struct quota *quota, unsigned max, int64_t period_ms);
 

@@ -5,6 +5,7 @@
 #include "core/util/mem.h"
 #include "dns/request_internal.h"
 #include "dns/server_internal.h"
+#include "dns/tcp_link.h"
 #include "dns/work.h"
 #include "tests/unit/dns_maker.h"
 
@@ -12,6 +13,8 @@ enum { A = 1, IXFR = 251, AXFR = 252 };
 
 /* A socket pair in place of the network: requests answer into far. */
 struct fixture {
+    struct tcp_mail *mail;
+    struct tcp_link *link;
     struct dns_socket *socket;
     int far;
     struct work *work;
@@ -58,6 +61,9 @@ static int setup(void **state)
     f->far = fds[1];
     (void)pthread_mutex_init(&f->lock, NULL);
     (void)pthread_cond_init(&f->changed, NULL);
+    assert_int_equal(tcp_mail_new(&f->mail).code, ERR_OK);
+    f->link = tcp_link_new(f->mail, NULL);
+    assert_non_null(f->link);
     assert_int_equal(work_new(handle, f, &f->work).code, ERR_OK);
     *state = f;
     return 0;
@@ -69,6 +75,8 @@ static int teardown(void **state)
 
     work_free(f->work);
     work_free(NULL);
+    tcp_link_close(f->link);
+    tcp_mail_close(f->mail);
     assert_int_equal(f->socket->refs, 1); /* every request was ended */
     dns_socket_unref(f->socket);
     (void)close(f->far);
@@ -78,8 +86,13 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct dns_request *make_request_from(struct fixture *f, unsigned host, unsigned type,
-                                             unsigned opcode)
+static bool is_transfer_type(unsigned type, unsigned opcode)
+{
+    return opcode == 0 && (type == AXFR || type == IXFR);
+}
+
+static struct dns_request *make_request_by(struct fixture *f, bool is_tcp, unsigned host,
+                                           unsigned type, unsigned opcode)
 {
     uint8_t query[512];
     struct sockaddr_in6 nobody;
@@ -89,9 +102,17 @@ static struct dns_request *make_request_from(struct fixture *f, unsigned host, u
 
     bytes.len = make_query("svc.test", type, query);
     query[2] = (uint8_t)(opcode << 3);
-    struct dns_request *request = dns_request_new_udp(f->socket, &from, &bytes);
+    struct dns_request *request = is_tcp ? dns_request_new_tcp(f->link, &bytes)
+                                         : dns_request_new_udp(f->socket, &from, &bytes);
     assert_non_null(request);
     return request;
+}
+
+/* Transfers come by TCP, the others by UDP. */
+static struct dns_request *make_request_from(struct fixture *f, unsigned host, unsigned type,
+                                             unsigned opcode)
+{
+    return make_request_by(f, is_transfer_type(type, opcode), host, type, opcode);
 }
 
 static struct dns_request *make_request(struct fixture *f, unsigned type, unsigned opcode)
@@ -187,11 +208,11 @@ static void test_no_place(void **state)
     assert_non_null(asker);
     shared->work = f->work;
     asker->shared = shared;
-    for (unsigned i = 0; i < WORK_TRANSFER_PEER_MAX; i++) {
-        assert_true(dns_hand_over(asker, ANSWER_WORK, make_request(f, IXFR, 0)));
+    for (unsigned i = 0; i < WORK_TRANSFER_UDP_PEER_MAX; i++) {
+        assert_true(dns_hand_over(asker, ANSWER_WORK, make_request_by(f, false, 1, IXFR, 0)));
     }
     assert_int_equal(next_rcode(f), -1);
-    assert_true(dns_hand_over(asker, ANSWER_WORK, make_request(f, IXFR, 0)));
+    assert_true(dns_hand_over(asker, ANSWER_WORK, make_request_by(f, false, 1, IXFR, 0)));
     assert_int_equal(next_rcode(f), 2);
     for (unsigned i = 0; i < WORK_QUEUE_UDP_MAX; i++) {
         assert_true(dns_hand_over(asker, ANSWER_WORK, make_request(f, A, 5)));
@@ -200,7 +221,8 @@ static void test_no_place(void **state)
     assert_false(dns_hand_over(asker, ANSWER_WORK, NULL));
     assert_int_equal(next_rcode(f), -1);
     assert_int_equal(dns_counted(&asker->count.work_full), 2);
-    assert_int_equal(dns_counted(&asker->count.work), WORK_QUEUE_UDP_MAX + WORK_TRANSFER_PEER_MAX);
+    assert_int_equal(dns_counted(&asker->count.work),
+                     WORK_QUEUE_UDP_MAX + WORK_TRANSFER_UDP_PEER_MAX);
     mem_free(asker);
     mem_free(shared);
 }

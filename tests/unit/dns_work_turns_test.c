@@ -19,7 +19,14 @@ static bool put(struct turns *turns, unsigned from, enum turn_st st)
 {
     struct ip_addr peer = host(from);
 
-    return turns_put(turns, (struct dns_request *)&requests[turns->n], &peer, st);
+    return turns_put(turns, (struct dns_request *)&requests[turns->n], &peer, false, st);
+}
+
+static bool put_udp(struct turns *turns, unsigned from)
+{
+    struct ip_addr peer = host(from);
+
+    return turns_put(turns, (struct dns_request *)&requests[turns->n], &peer, true, TURN_READY);
 }
 
 /* The host whose turn it is, which is over at once; 0: nobody's. */
@@ -95,6 +102,32 @@ static void test_bounds(void **state)
     assert_int_equal(more.peer.bytes[3], WORK_TRANSFERS_MAX + 1);
 }
 
+/* Whoever forges addresses takes neither one address's places nor all. */
+static void test_datagrams_leave_places(void **state)
+{
+    struct turns *turns = *state;
+    unsigned taken = 0;
+    struct turn turn;
+
+    for (unsigned from = 1; from <= 20; from++) {
+        unsigned own = 0;
+        for (unsigned i = 0; i < WORK_TRANSFER_PEER_MAX; i++) {
+            own += put_udp(turns, from);
+        }
+        assert_true(own <= WORK_TRANSFER_UDP_PEER_MAX);
+        taken += own;
+    }
+    assert_int_equal(taken, WORK_TRANSFER_UDP_MAX);
+    for (unsigned i = WORK_TRANSFER_UDP_PEER_MAX; i < WORK_TRANSFER_PEER_MAX; i++) {
+        assert_true(put(turns, 1, TURN_READY));
+    }
+    assert_false(put(turns, 1, TURN_READY));
+    assert_true(turns_next(turns, &turn));
+    assert_false(put_udp(turns, 30)); /* also while it is under way */
+    turns_end(turns, turn.ticket);
+    assert_true(put_udp(turns, 30));
+}
+
 static void test_one_address_is_not_all(void **state)
 {
     struct turns *turns = *state;
@@ -151,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_datagrams_leave_places, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_address_is_not_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_looked_at_first, setup, teardown),
     };

@@ -41,6 +41,7 @@ struct records {
     struct err_trace fails; /* what the read view fails with; code 0: it does not */
     struct err_trace journal_fails;
     size_t changes_again, rrs_again; /* each is said so often more */
+    size_t written_n;                /* how often the zone was written out */
     void (*on_serial)(void *ctx, int zone, uint32_t serial);
     void *on_serial_ctx;
 };
@@ -222,7 +223,9 @@ struct err records_write_out(struct records *records, struct db *db, int zone, s
     if (records->fails.code != ERR_OK) {
         return err_restore(&records->fails);
     }
-    for (size_t i = 0; zone == 0 && i < records->rrs_n * (1 + records->rrs_again); i++) {
+    records->written_n += fn != NULL;
+    for (size_t i = 0; fn != NULL && zone == 0 && i < records->rrs_n * (1 + records->rrs_again);
+         i++) {
         if (!fn(arg, &records->rrs[i % records->rrs_n])) {
             FAIL(ERR_LIMIT, "stopped");
         }
