@@ -127,8 +127,8 @@ static void test_counts_both(void **state)
     setup(&w, WAITING + 100);
     assert_true(tcp_link_wait(w.link, WAITING)); /* no more than that: at once, nobody is woken */
     assert_false(is_woken(&w, 0));
-    begin_wait(&w);
     atomic_store(&w.may_return, true);
+    begin_wait(&w);
     end_wait(&w, true);
     atomic_store(&w.may_return, false);
     w.octets = 10;
