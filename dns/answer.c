@@ -4,7 +4,6 @@
 #include "dns/answer_int.h"
 #include "dns/cookie.h"
 
-#define OPTION_HEAD_LEN 4u
 #define OPTION_EDE 15u
 #define EDE_LEN 2u
 
@@ -21,8 +20,8 @@ static size_t put_option(uint8_t *p, unsigned code, const uint8_t *data, size_t 
 {
     wire_put16(p, code);
     wire_put16(p + 2, len);
-    memcpy(p + OPTION_HEAD_LEN, data, len);
-    return OPTION_HEAD_LEN + len;
+    memcpy(p + EDNS_OPTION_HEAD_LEN, data, len);
+    return EDNS_OPTION_HEAD_LEN + len;
 }
 
 /* What is known in both directions: no option or flag comes back but these. RFC 6891 §6.1.4 */
@@ -195,7 +194,7 @@ static enum answer_verdict answer_query(const struct answer_in *in, const struct
     info->has_good_cookie = cookie.is_there && cookie.state == COOKIE_GOOD;
     r->len = q->question_end;
     r->limit = allowed - (q->has_edns ? DNS_OPT_LEN : 0) -
-               (cookie.is_there ? OPTION_HEAD_LEN + COOKIE_LEN : 0);
+               (cookie.is_there ? EDNS_OPTION_HEAD_LEN + COOKIE_LEN : 0);
     memcpy(r->out, in->query, q->question_end);
     solve(r, &cookie);
     info->reason = r->reason == ANSWER_REASONS_N ? ANSWER_NODATA : r->reason;
